@@ -1,0 +1,37 @@
+"""Entry point of the `pair-drive` command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+app = typer.Typer(
+    name="pair-drive",
+    help="Parallel imitation and reinforcement learning for end-to-end driving.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What bad input raises; anything else is a defect and keeps its traceback."""
+
+
+@app.callback()
+def pair_drive() -> None:
+    """Parallel imitation and reinforcement learning for end-to-end driving."""
+
+
+def main() -> None:
+    """Run the command; bad input ends with one line on stderr and exit code 2."""
+    try:
+        app()
+    except USER_ERRORS as error:
+        text = " ".join(str(error).split())
+        print(f"pair-drive: {text}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

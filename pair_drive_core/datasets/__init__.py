@@ -1,0 +1,1 @@
+"""NAVSIM data in and out, scorer vectors, scene caches."""

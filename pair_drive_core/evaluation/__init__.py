@@ -1,0 +1,1 @@
+"""Benchmark and bag evaluation, reports, plots."""

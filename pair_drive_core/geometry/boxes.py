@@ -1,0 +1,48 @@
+"""Oriented rectangles."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pair_drive_core.geometry.se2 import rotate_points
+
+
+def box_corners(center: Tensor, heading: Tensor, length: Tensor, width: Tensor) -> Tensor:
+    """Corners of oriented rectangles.
+
+    Args:
+        center: (..., 2), m.
+        heading: (...), rad, direction of `length`.
+        length: (...), m.
+        width: (...), m.
+
+    Returns:
+        (..., 4, 2), m, in the order front-left, rear-left, rear-right, front-right (counter-clockwise).
+    """
+    half = torch.stack((length, width), dim=-1) * 0.5
+    signs = torch.tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]], dtype=center.dtype, device=center.device)
+    local = half.unsqueeze(-2) * signs
+    return rotate_points(local, heading.unsqueeze(-1)) + center.unsqueeze(-2)
+
+
+def boxes_intersect(corners_a: Tensor, corners_b: Tensor) -> Tensor:
+    """Whether convex quadrilaterals share a point (touching counts), by the separating axis theorem.
+
+    Args:
+        corners_a: (..., 4, 2), m, rectangle corners in ring order.
+        corners_b: (..., 4, 2), m, likewise; leading axes broadcast.
+
+    Returns:
+        (...) bool.
+    """
+    separated = torch.zeros(
+        torch.broadcast_shapes(corners_a.shape[:-2], corners_b.shape[:-2]), dtype=torch.bool, device=corners_a.device
+    )
+    for quad in (corners_a, corners_b):
+        axes = quad[..., 1:3, :] - quad[..., 0:2, :]
+        proj_a = torch.einsum("...kd,...cd->...kc", axes, corners_a)
+        proj_b = torch.einsum("...kd,...cd->...kc", axes, corners_b)
+        gap = (proj_a.amax(-1) < proj_b.amin(-1)) | (proj_b.amax(-1) < proj_a.amin(-1))
+        separated = separated | gap.any(-1)
+    return ~separated

@@ -1,0 +1,1 @@
+"""Features, backbones, TransFuser, tree sampler, reward world model."""

@@ -1,0 +1,1 @@
+"""The Planner protocol and the rule-based reference planners."""

@@ -1,0 +1,1 @@
+"""A plan in, driven states out: LQR tracker, kinematic bicycle, background traffic."""

@@ -1,0 +1,1 @@
+"""Imitation, GRPO and reward-model training; checkpoints."""

@@ -1,0 +1,1 @@
+"""The ROS 2 nodes: planner, town simulator, bag recorder."""
