@@ -1,0 +1,29 @@
+"""Installs pair_drive_core and the `pair-drive` command; no ROS needed (that package is built by CMakeLists.txt)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """The requirement lines of `requirements/<name>.in`."""
+    lines = (ROOT / "requirements" / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+setup(
+    name="pair-drive-core",
+    version="0.1.0",
+    description="Parallel imitation and reinforcement learning for end-to-end driving (PaIR-Drive)",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["pair_drive_core", "pair_drive_core.*"]),
+    package_data={"pair_drive_core": ["py.typed", "checkpoints/*.safetensors", "**/*.cpp", "**/*.hpp", "**/*.msg"]},
+    install_requires=requirements("base"),
+    extras_require={"cuda": ["torch===2.13.0"], "ray": ["ray>=2.9"]},
+    entry_points={"console_scripts": ["pair-drive = pair_drive_core.cli.main:main"]},
+)
