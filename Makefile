@@ -1,0 +1,44 @@
+# `make demo` and `make test` do all their own set-up; a second run starts within seconds.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+ROS := source scripts/ros_env.sh
+
+.PHONY: help demo test setup build lint types tests train bench-score lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: build  ## drive a minute through the town, record a bag, evaluate it: out/demo/
+	@$(ROS) && $(PYTHON) scripts/demo.py
+
+test: build lint types tests  ## linter, type checker, all tests
+
+setup:  ## .venv with every pinned package
+	@scripts/setup_env.sh
+
+build: setup  ## the native scorer and the ROS package with its messages
+	@$(PYTHON) -m pair_drive_core.scoring.native.build
+	@scripts/build_ros.sh
+
+lint: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+types: setup
+	@.venv/bin/mypy
+
+tests: build
+	@$(ROS) && OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2 --dist worksteal
+
+train: build  ## train the checkpoint that ships, on town scenes
+	@.venv/bin/pair-drive train --config config/train_town_small.yaml
+
+bench-score: build  ## scorer throughput: a table
+	@$(PYTHON) test/benchmark/bench_score.py
+
+lock:  ## resolve requirements/*.in anew
+	@$(PYTHON) scripts/lock.py
+
+clean:  ## remove everything that is built
+	rm -rf .venv build install log out
