@@ -1,0 +1,35 @@
+"""ROS domain ids that no other process of this machine takes at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+FIRST_DOMAIN, LAST_DOMAIN = 1, 100
+"""Domains whose DDS ports stay below the ephemeral range of Linux."""
+LOCK_PORT = 29_300
+"""Holding TCP port LOCK_PORT + id on the loopback interface means holding the domain."""
+
+
+@contextlib.contextmanager
+def reserved_domain() -> Iterator[int]:
+    """Hold a free domain id until the context ends.
+
+    Raises:
+        RuntimeError: if all of them are held.
+    """
+    count = LAST_DOMAIN - FIRST_DOMAIN + 1
+    for attempt in range(count):
+        domain = FIRST_DOMAIN + (os.getpid() + attempt) % count
+        lock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            lock.bind(("127.0.0.1", LOCK_PORT + domain))
+        except OSError:
+            lock.close()
+            continue
+        with contextlib.closing(lock):
+            yield domain
+        return
+    raise RuntimeError(f"no free ROS domain id in {FIRST_DOMAIN}..{LAST_DOMAIN}: each one is held by a process")

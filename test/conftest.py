@@ -1,0 +1,106 @@
+"""Fixtures for tests over real DDS between real processes; nothing is imported from ROS before a test asks for it."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def _require_ros():
+    if importlib.util.find_spec("rclpy") is None or importlib.util.find_spec("pair_drive_ros.msg") is None:
+        pytest.fail(
+            "needs the built ROS package: run `make test`, which builds it and sets AMENT_PREFIX_PATH, LD_LIBRARY_PATH "
+            "and PYTHONPATH to .venv and install/pair_drive_ros",
+            pytrace=False,
+        )
+
+
+@pytest.fixture
+def ros_domain(monkeypatch):
+    """A ROS domain of the test's own, on the loopback interface only; child processes inherit it."""
+    _require_ros()
+    from pair_drive_ros.domain import reserved_domain
+
+    with reserved_domain() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        yield domain
+
+
+class Peer:
+    """A node of the test itself, with an executor that the test turns."""
+
+    def __init__(self, domain):
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self._rclpy = rclpy
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("peer", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+
+    def collect(self, message_type, topic, qos=10):
+        """A list that grows by each message on the topic."""
+        received = []
+        self.node.create_subscription(message_type, topic, received.append, qos)
+        return received
+
+    def spin_until(self, condition, timeout_s, period_s=0.02):
+        """Turn the executor until the condition holds; returns whether it came to hold."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if condition():
+                return True
+            self._executor.spin_once(timeout_sec=period_s)
+        return bool(condition())
+
+    def spin_for(self, duration_s):
+        """Turn the executor for a while."""
+        self.spin_until(lambda: False, duration_s)
+
+    def close(self):
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture
+def peer(ros_domain):
+    """A node of the test itself."""
+    node = Peer(ros_domain)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def start_process(ros_domain, tmp_path):
+    """Start Python processes whose output is kept; what still runs at the end is stopped."""
+    started = []
+
+    def start(*arguments):
+        log = (tmp_path / f"process{len(started)}.log").open("w+")
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        process.log_path = tmp_path / f"process{len(started)}.log"
+        started.append((process, log))
+        return process
+
+    yield start
+    for process, log in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()
