@@ -1,6 +1,7 @@
 """The other process of the message test: answers each PlannedTrajectory with CandidateTrajectories built from it."""
 
 import rclpy
+
 from pair_drive_ros.msg import CandidateTrajectories, CandidateTrajectory, PlannedTrajectory
 
 

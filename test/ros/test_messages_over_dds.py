@@ -5,6 +5,7 @@ from pathlib import Path
 
 def test_two_processes_exchange_the_projects_own_messages(peer, start_process):
     from builtin_interfaces.msg import Time
+
     from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory, TrajectoryPoint
 
     start_process(Path(__file__).with_name("relay_process.py"))
