@@ -36,13 +36,13 @@ def boxes_intersect(corners_a: Tensor, corners_b: Tensor) -> Tensor:
     Returns:
         (...) bool.
     """
-    separated = torch.zeros(
-        torch.broadcast_shapes(corners_a.shape[:-2], corners_b.shape[:-2]), dtype=torch.bool, device=corners_a.device
-    )
-    for quad in (corners_a, corners_b):
-        axes = quad[..., 1:3, :] - quad[..., 0:2, :]
-        proj_a = torch.einsum("...kd,...cd->...kc", axes, corners_a)
-        proj_b = torch.einsum("...kd,...cd->...kc", axes, corners_b)
-        gap = (proj_a.amax(-1) < proj_b.amin(-1)) | (proj_b.amax(-1) < proj_a.amin(-1))
-        separated = separated | gap.any(-1)
-    return ~separated
+    return ~(_edge_separates(corners_a, corners_b) | _edge_separates(corners_b, corners_a))
+
+
+def _edge_separates(quad: Tensor, other: Tensor) -> Tensor:
+    """Whether an axis along an edge of `quad` has a gap between the two."""
+    axes = quad[..., 1:3, :] - quad[..., 0:2, :]
+    proj_a = torch.einsum("...kd,...cd->...kc", axes, quad)
+    proj_b = torch.einsum("...kd,...cd->...kc", axes, other)
+    gap = (proj_a.amax(-1) < proj_b.amin(-1)) | (proj_b.amax(-1) < proj_a.amin(-1))
+    return gap.any(-1)

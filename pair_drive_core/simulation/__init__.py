@@ -1,1 +1,7 @@
-"""A plan in, driven states out: LQR tracker, kinematic bicycle, background traffic."""
+"""A plan in, driven states out: log replay, sampling, the LQR tracker and the kinematic bicycle."""
+
+from pair_drive_core.simulation.log_replay import replay_objects
+from pair_drive_core.simulation.past import past_states
+from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S, plan_sampling
+
+__all__ = ["SIMULATION_STEPS", "STEP_S", "past_states", "plan_sampling", "replay_objects"]
