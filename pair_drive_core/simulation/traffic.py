@@ -1,0 +1,139 @@
+"""Background traffic: what the other road users do while the ego drives its plan."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pair_drive_core.geometry import box_corners, boxes_intersect
+from pair_drive_core.scene import ObjectStateIndex, ObjectType, Scene, SceneError, TrackedObjects
+from pair_drive_core.simulation.log_replay import replay_objects
+from pair_drive_core.simulation.sampling import SIMULATION_STEPS
+
+REPLAY_KEY_FRAMES = 9
+"""Key frames that a 4 s rollout looks at."""
+
+
+@runtime_checkable
+class TrafficPolicy(Protocol):
+    """Moves the objects of a scene for 4 s (official `AbstractTrafficAgentsPolicy`)."""
+
+    @property
+    def name(self) -> str:
+        """Short name for reports."""
+        ...
+
+    def simulate(self, scene: Scene, ego_states: Tensor) -> TrackedObjects:
+        """Tracks at 10 Hz.
+
+        Args:
+            scene: the recorded scene, `objects` at 2 Hz with at least 9 key frames.
+            ego_states: (41, 11), the ego's simulated motion, columns of `StateIndex`, global frame.
+
+        Returns:
+            41 rows at 0.1 s, the first at t0.
+
+        Raises:
+            SceneError: if the scene lacks what the policy needs.
+        """
+        ...
+
+
+class LogReplayTraffic:
+    """The recorded objects; those whose box touches the ego's at t0 are removed for good.
+
+    Official `LogReplayTrafficAgents`, the non-reactive policy of EPDMS.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name for reports."""
+        return "log_replay"
+
+    def simulate(self, scene: Scene, ego_states: Tensor) -> TrackedObjects:
+        """Recorded tracks, whatever the ego does; see `TrafficPolicy.simulate`."""
+        del ego_states
+        recorded = replay_objects(scene.objects, REPLAY_KEY_FRAMES)
+        return select_objects(recorded, ~touches_ego_at_start(scene, recorded))
+
+
+def touches_ego_at_start(scene: Scene, objects: TrackedObjects) -> Tensor:
+    """Which objects are there at t0 with a box that shares a point with the ego's.
+
+    Returns:
+        (N,) bool.
+    """
+    vehicle, pose = scene.vehicle, scene.ego.pose.to(torch.float64)
+    # Boxes are compared around the ego, so that map coordinates of 1e6 m cost no digits.
+    center = vehicle.rear_axle_to_center_m * torch.stack((pose[2].cos(), pose[2].sin()))
+    ego = box_corners(center, pose[2], pose.new_tensor(vehicle.length_m), pose.new_tensor(vehicle.width_m))
+    start, sizes = objects.states[0].to(torch.float64), objects.sizes.to(torch.float64)
+    corners = box_corners(start[:, :2] - pose[:2], start[:, 2], sizes[:, 0], sizes[:, 1])
+    return objects.present[0] & boxes_intersect(corners, ego)
+
+
+def select_objects(objects: TrackedObjects, keep: Tensor) -> TrackedObjects:
+    """The rows of some objects.
+
+    Args:
+        objects: N objects.
+        keep: (N,) bool.
+    """
+    index = keep.nonzero()[:, 0]
+    return TrackedObjects(
+        tuple(objects.tokens[i] for i in index.tolist()),
+        objects.types[index],
+        objects.sizes[index],
+        objects.states[:, index],
+        objects.present[:, index],
+        objects.interval_s,
+    )
+
+
+def vehicles_at_start(scene: Scene) -> TrackedObjects:
+    """The vehicles observed at t0, in the scene's order, as a single row of states."""
+    objects = scene.objects
+    if objects.states.shape[0] == 0:
+        raise SceneError("Scene.objects: expected at least the key frame at t0, got none")
+    vehicles = select_objects(objects, objects.present[0] & (objects.types == int(ObjectType.VEHICLE)))
+    return TrackedObjects(
+        vehicles.tokens, vehicles.types, vehicles.sizes, vehicles.states[:1], vehicles.present[:1], vehicles.interval_s
+    )
+
+
+def with_recorded_others(scene: Scene, vehicles: TrackedObjects, states: Tensor, present: Tensor) -> TrackedObjects:
+    """Join simulated vehicles with the recorded objects of all other classes (official `simulate_environment`).
+
+    The row at t0 is what was observed at t0. Later rows hold the simulated vehicles and everything else from the log,
+    so vehicles that appear after t0 never exist, and an object of another class that was seen only once, but not at
+    t0, exists from the second row on.
+
+    Args:
+        scene: the scene.
+        vehicles: V vehicles observed at t0.
+        states: (40, V, 5), their simulated states from t0 + 0.1 s on.
+        present: (40, V) bool.
+    """
+    recorded = replay_objects(scene.objects, REPLAY_KEY_FRAMES)
+    others = select_objects(recorded, recorded.types != int(ObjectType.VEHICLE))
+    row = {token: i for i, token in enumerate(scene.objects.tokens)}
+    index = torch.tensor([row[token] for token in others.tokens], dtype=torch.int64)
+    there = scene.objects.present[0][index]
+    first = scene.objects.states[0][index].to(torch.float64).clone()
+    first[~others.is_agent, ObjectStateIndex.VELOCITY_X :] = 0.0
+    others.states[0] = torch.where(there[:, None], first, 0.0)
+    others.present[0] = there
+    vehicle_states = torch.cat((vehicles.states[:1].to(torch.float64), states.to(torch.float64)))
+    vehicle_present = torch.cat((vehicles.present[:1], present))
+    if vehicle_states.shape[0] != SIMULATION_STEPS:
+        raise SceneError(f"simulated vehicles: expected {SIMULATION_STEPS - 1} rows, got {states.shape[0]}")
+    return TrackedObjects(
+        vehicles.tokens + others.tokens,
+        torch.cat((vehicles.types, others.types)),
+        torch.cat((vehicles.sizes, others.sizes)),
+        torch.cat((vehicle_states, others.states), dim=1),
+        torch.cat((vehicle_present, others.present), dim=1),
+        0.1,
+    )
