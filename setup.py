@@ -24,6 +24,6 @@ setup(
     packages=find_packages(include=["pair_drive_core", "pair_drive_core.*"]),
     package_data={"pair_drive_core": ["py.typed", "checkpoints/*.safetensors", "**/*.cpp", "**/*.hpp", "**/*.msg"]},
     install_requires=requirements("base"),
-    extras_require={"cuda": ["torch===2.13.0"], "ray": ["ray>=2.9"]},
+    extras_require={"cuda": ["torch!=2.13.0+cpu"], "ray": ["ray>=2.9"]},
     entry_points={"console_scripts": ["pair-drive = pair_drive_core.cli.main:main"]},
 )
