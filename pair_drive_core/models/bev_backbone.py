@@ -1,0 +1,143 @@
+"""Camera and LiDAR encoders with attention between them at every stage: the paper's F_BEV (sections 3.2, 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pair_drive_core.models.features import STATUS_SIZE, Features
+from pair_drive_core.models.resnet import ResNetConfig, ResNetEncoder
+
+_STATUS_SCALE = (1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.25, 0.25)
+"""Brings velocities (m/s) and accelerations (m/s^2) to the size of the one-hot command."""
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Sizes of one branch's backbone; the defaults are the paper's TransFuser (METHOD section 6).
+
+    Attributes:
+        camera: image encoder; it and `lidar` have as many stages, of the same channels.
+        lidar: LiDAR encoder.
+        camera_anchors: rows and columns of image tokens in the fusion.
+        lidar_anchors: rows and columns of LiDAR tokens in the fusion, and of BEV tokens behind it.
+        fusion_layers: transformer layers of each fusion stage.
+        fusion_heads: their attention heads.
+        fusion_expansion: their feed-forward width as a multiple of the channels.
+        bev_channels: channels of the BEV map, whose resolution is that of the first LiDAR stage.
+        token_width: width of the BEV and status tokens.
+    """
+
+    camera: ResNetConfig = field(default_factory=ResNetConfig)
+    lidar: ResNetConfig = field(default_factory=ResNetConfig)
+    camera_anchors: tuple[int, int] = (8, 32)
+    lidar_anchors: tuple[int, int] = (8, 8)
+    fusion_layers: int = 2
+    fusion_heads: int = 4
+    fusion_expansion: int = 4
+    bev_channels: int = 64
+    token_width: int = 256
+
+    def __post_init__(self) -> None:
+        if self.camera.channels != self.lidar.channels:
+            raise ValueError(
+                f"camera and lidar encoders need the same channels, got {self.camera.channels}, {self.lidar.channels}"
+            )
+
+
+@dataclass(frozen=True)
+class BevFeatures:
+    """F_BEV of B moments.
+
+    Attributes:
+        bev_map: (B, C, h, w), rows along x (behind to front), columns along y (right to left).
+        tokens: (B, N + 1, D), the coarse BEV cells and, last, the status token.
+        status: (B, 8), as in `Features`.
+    """
+
+    bev_map: Tensor
+    tokens: Tensor
+    status: Tensor
+
+    def detach(self) -> BevFeatures:
+        """The same without gradients."""
+        return BevFeatures(self.bev_map.detach(), self.tokens.detach(), self.status)
+
+
+class FusionStage(nn.Module):
+    """GPT-style fusion: both maps' pooled cells attend to each other; the result is added to each map."""
+
+    def __init__(self, channels: int, config: BackboneConfig) -> None:
+        super().__init__()
+        self.camera_anchors, self.lidar_anchors = config.camera_anchors, config.lidar_anchors
+        count = config.camera_anchors[0] * config.camera_anchors[1] + config.lidar_anchors[0] * config.lidar_anchors[1]
+        self.position = nn.Parameter(torch.zeros(1, count, channels))
+        layer = nn.TransformerEncoderLayer(
+            channels, config.fusion_heads, config.fusion_expansion * channels, 0.0, batch_first=True, norm_first=True
+        )
+        self.transformer = nn.TransformerEncoder(layer, config.fusion_layers, nn.LayerNorm(channels), False)
+
+    def forward(self, camera: Tensor, lidar: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) and (B, C, h, w) to the same shapes."""
+        cells_camera = functional.adaptive_avg_pool2d(camera, self.camera_anchors).flatten(2)
+        cells_lidar = functional.adaptive_avg_pool2d(lidar, self.lidar_anchors).flatten(2)
+        tokens = torch.cat((cells_camera, cells_lidar), dim=2).transpose(1, 2) + self.position
+        fused = self.transformer(tokens).transpose(1, 2)
+        split = cells_camera.shape[2]
+        return (
+            camera + _spread(fused[:, :, :split], self.camera_anchors, camera),
+            lidar + _spread(fused[:, :, split:], self.lidar_anchors, lidar),
+        )
+
+
+class BevBackbone(nn.Module):
+    """TransFuser's backbone (Chitta et al. 2023, as used by the paper): two encoders, fusion after every stage."""
+
+    status_scale: Tensor
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        channels = config.camera.channels
+        self.camera = ResNetEncoder(3, config.camera)
+        self.lidar = ResNetEncoder(1, config.lidar)
+        self.fusion = nn.ModuleList(FusionStage(width, config) for width in channels)
+        self.lateral = nn.ModuleList(nn.Conv2d(width, config.bev_channels, 1) for width in channels)
+        self.smooth = nn.Conv2d(config.bev_channels, config.bev_channels, 3, padding=1)
+        self.to_token = nn.Linear(channels[-1], config.token_width)
+        self.status_token = nn.Linear(STATUS_SIZE, config.token_width)
+        cells = config.lidar_anchors[0] * config.lidar_anchors[1] + 1
+        self.position = nn.Parameter(0.02 * torch.randn(1, cells, config.token_width))
+        self.anchors = config.lidar_anchors
+        self.register_buffer("status_scale", torch.tensor(_STATUS_SCALE), persistent=False)
+
+    def forward(self, features: Features) -> BevFeatures:
+        """Fuse the sensors of B moments."""
+        camera = self.camera.stem(features.camera - 0.5)
+        lidar = self.lidar.stem(features.lidar)
+        levels: list[Tensor] = []
+        stages = zip(self.camera.stages, self.lidar.stages, self.fusion, strict=True)
+        for camera_stage, lidar_stage, fuse in stages:
+            camera, lidar = fuse(camera_stage(camera), lidar_stage(lidar))
+            levels.append(lidar)
+        cells = functional.adaptive_avg_pool2d(levels[-1], self.anchors).flatten(2).transpose(1, 2)
+        status = self.status_token(features.status * self.status_scale).unsqueeze(1)
+        tokens = torch.cat((self.to_token(cells), status), dim=1) + self.position
+        return BevFeatures(self._pyramid(levels), tokens, features.status)
+
+    def _pyramid(self, levels: list[Tensor]) -> Tensor:
+        """Sum of all LiDAR stages at the finest stage's resolution (a feature pyramid without per-level smoothing)."""
+        total: Tensor | None = None
+        for lateral, level in zip(reversed(self.lateral), reversed(levels), strict=True):
+            here = lateral(level)
+            total = here if total is None else here + functional.interpolate(total, here.shape[2:], mode="bilinear")
+        assert total is not None
+        return functional.relu(self.smooth(functional.relu(total)))
+
+
+def _spread(cells: Tensor, anchors: tuple[int, int], like: Tensor) -> Tensor:
+    """(B, C, N) cells as a map of the size of `like`."""
+    grid = cells.reshape(*cells.shape[:2], *anchors)
+    return functional.interpolate(grid, like.shape[2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,179 @@
+"""Sensor readings to network inputs, as TransFuser does it on NAVSIM (METHOD section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pair_drive_core.scene import (
+    FRONT_CAMERAS,
+    AgentInput,
+    CameraImage,
+    DrivingCommand,
+    EgoStatus,
+    LidarSweep,
+    SceneError,
+)
+
+STATUS_SIZE = 8
+"""One-hot command (4), velocity (2), acceleration (2)."""
+_CROP_ROWS = 28.0 / 1080.0
+"""Share of the rows cut at the top and at the bottom of each image: 28 px of 1080."""
+_CROP_COLUMNS = 416.0 / 1920.0
+"""Share of the columns cut at the left and at the right of the side images: 416 px of 1920."""
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Sizes of the network inputs; the defaults are the paper's.
+
+    Attributes:
+        image_height_px: rows of the stitched image.
+        image_width_px: columns of the stitched image.
+        lidar_size_px: rows and columns of the LiDAR raster, which always spans +-`lidar_range_m`.
+        lidar_range_m: half the side of the raster.
+        lidar_min_height_m: only points above this height count.
+        lidar_clip: points per pixel that mean 1.0.
+        area_interpolation: average pixels when shrinking the image (right for much smaller inputs); False is the
+            bilinear resize of the official TransFuser.
+    """
+
+    image_height_px: int = 256
+    image_width_px: int = 1024
+    lidar_size_px: int = 256
+    lidar_range_m: float = 32.0
+    lidar_min_height_m: float = 0.2
+    lidar_clip: float = 5.0
+    area_interpolation: bool = False
+
+
+@dataclass(frozen=True)
+class Features:
+    """Network inputs for B moments.
+
+    Attributes:
+        camera: (B, 3, H, W), red green blue in [0, 1], left-front, front and right-front image side by side.
+        lidar: (B, 1, h, w) in [0, 1]; row 0 is `lidar_range_m` behind, column 0 as far to the right (both axes grow
+            with the ego frame's x and y).
+        status: (B, 8), one-hot command (left, straight, right, unknown), velocity in m/s, acceleration in m/s^2.
+    """
+
+    camera: Tensor
+    lidar: Tensor
+    status: Tensor
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        return self.status.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> Features:
+        """Some of the moments."""
+        return Features(self.camera[index], self.lidar[index], self.status[index])
+
+    def to(self, device: torch.device) -> Features:
+        """The same on another device."""
+        return Features(self.camera.to(device), self.lidar.to(device), self.status.to(device))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Features]) -> Features:
+        """Join along the batch axis."""
+        return Features(
+            torch.cat([part.camera for part in parts]),
+            torch.cat([part.lidar for part in parts]),
+            torch.cat([part.status for part in parts]),
+        )
+
+
+def build_features(agent_input: AgentInput, config: FeatureConfig) -> Features:
+    """Network inputs of one moment (batch of one).
+
+    Args:
+        agent_input: readings; the three front cameras and the LiDAR must be there.
+        config: sizes.
+
+    Raises:
+        SceneError: naming the reading that is missing or malformed.
+    """
+    missing = [name for name in FRONT_CAMERAS if name not in agent_input.cameras]
+    if missing:
+        available = ", ".join(sorted(agent_input.cameras)) or "none"
+        raise SceneError(
+            f"the planner needs cameras {', '.join(FRONT_CAMERAS)}; missing {missing}, available {available}"
+        )
+    if agent_input.lidar is None:
+        raise SceneError("the planner needs a LiDAR sweep, got none")
+    agent_input.validate()
+    image = stitch_cameras([agent_input.cameras[name] for name in FRONT_CAMERAS], config)
+    camera = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255.0
+    lidar = torch.from_numpy(rasterise_lidar(agent_input.lidar, config))[None, None]
+    return Features(camera, lidar, status_vector(agent_input.now).unsqueeze(0))
+
+
+def stitch_cameras(images: Sequence[CameraImage], config: FeatureConfig) -> npt.NDArray[np.uint8]:
+    """Crop, join and resize the three front images.
+
+    The crop is 28 px top and bottom everywhere and 416 px left and right of the side images at 1920 x 1080, and the
+    same share of any other resolution.
+
+    Args:
+        images: left-front, front, right-front.
+        config: sizes.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    strips: list[npt.NDArray[np.uint8]] = []
+    for position, image in enumerate(images):
+        height, width = image.rgb.shape[:2]
+        rows = round(height * _CROP_ROWS)
+        columns = round(width * _CROP_COLUMNS) if position != 1 else 0
+        strips.append(image.rgb[rows : height - rows, columns : width - columns])
+    tallest = max(strip.shape[0] for strip in strips)
+    level = [
+        s if s.shape[0] == tallest else _resize(s, s.shape[1] * tallest // s.shape[0], tallest, area=True)
+        for s in strips
+    ]
+    joined = np.concatenate(level, axis=1)
+    return _resize(joined, config.image_width_px, config.image_height_px, area=config.area_interpolation)
+
+
+def rasterise_lidar(sweep: LidarSweep, config: FeatureConfig) -> npt.NDArray[np.float32]:
+    """Count the points above the ground in each pixel of a raster around the vehicle.
+
+    Args:
+        sweep: points in the ego frame, m.
+        config: sizes.
+
+    Returns:
+        (h, w) float32 in [0, 1]: x along the rows, y along the columns.
+    """
+    size, reach = config.lidar_size_px, config.lidar_range_m
+    above = sweep.points[sweep.points[:, 2] > config.lidar_min_height_m, :2]
+    pixel = np.floor((above + np.float32(reach)) * np.float32(size / (2.0 * reach))).astype(np.int64)
+    inside = ((pixel >= 0) & (pixel < size)).all(axis=1)
+    flat = pixel[inside, 0] * size + pixel[inside, 1]
+    counts = np.bincount(flat, minlength=size * size).reshape(size, size)
+    return (np.minimum(counts, config.lidar_clip) / config.lidar_clip).astype(np.float32)
+
+
+def status_vector(status: EgoStatus) -> Tensor:
+    """(8,): one-hot command, velocity (m/s), acceleration (m/s^2), the last two in the ego frame."""
+    command = torch.zeros(len(DrivingCommand))
+    command[int(status.command)] = 1.0
+    motion = np.concatenate((status.velocity, status.acceleration)).astype(np.float32)
+    return torch.cat((command, torch.from_numpy(motion)))
+
+
+def _resize(image: npt.NDArray[np.uint8], width: int, height: int, *, area: bool) -> npt.NDArray[np.uint8]:
+    """An image at another size; unchanged where the size is right already."""
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = image.shape[0] > height and image.shape[1] > width
+    method = cv2.INTER_AREA if area and shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)

@@ -1,0 +1,64 @@
+"""The two branches side by side; nothing is shared between them (paper section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone
+from pair_drive_core.models.features import FeatureConfig
+from pair_drive_core.models.reward_world_model import RewardModelConfig, RewardWorldModel
+from pair_drive_core.models.transfuser import TransFuser, TransFuserConfig
+from pair_drive_core.models.tree_sampler import SamplerConfig, TreeSampler
+
+
+@dataclass(frozen=True)
+class ReinforcementConfig:
+    """The reinforcement branch.
+
+    Attributes:
+        backbone: its own encoders and fusion.
+        sampler: the tree sampler.
+        reward: the reward world model on the same F_BEV.
+    """
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    reward: RewardModelConfig = field(default_factory=RewardModelConfig)
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Everything that determines the shapes of a checkpoint; the defaults are the paper's sizes.
+
+    Attributes:
+        features: network inputs.
+        imitation: the imitation branch.
+        reinforcement: the reinforcement branch.
+    """
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    imitation: TransFuserConfig = field(default_factory=TransFuserConfig)
+    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
+
+
+class ReinforcementBranch(nn.Module):
+    """Backbone, tree sampler and reward world model."""
+
+    def __init__(self, config: ReinforcementConfig, range_m: float) -> None:
+        super().__init__()
+        width, channels = config.backbone.token_width, config.backbone.bev_channels
+        self.backbone = BevBackbone(config.backbone)
+        self.sampler = TreeSampler(config.sampler, width, channels, range_m)
+        self.reward = RewardWorldModel(config.reward, width, channels, range_m)
+
+
+class PairModel(nn.Module):
+    """Imitation branch and reinforcement branch."""
+
+    def __init__(self, config: PairConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.imitation = TransFuser(config.imitation)
+        self.reinforcement = ReinforcementBranch(config.reinforcement, config.features.lidar_range_m)

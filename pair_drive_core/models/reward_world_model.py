@@ -1,0 +1,146 @@
+"""The reward world model: (F_BEV, command, trajectory) to sub-scores, reward and confidence (paper section 3.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+
+from pair_drive_core.models.bev_backbone import BevFeatures
+from pair_drive_core.models.trajectory_encoder import TrajectoryEncoder
+from pair_drive_core.scene import PLAN_STEPS
+
+
+class RewardFormula(str, Enum):
+    """Which published metric the predicted sub-scores make up (NAVSIM section 3)."""
+
+    PDMS = "pdms"
+    EPDMS = "epdms"
+
+
+MULTIPLIERS: Mapping[RewardFormula, tuple[str, ...]] = {
+    RewardFormula.PDMS: ("NC", "DAC"),
+    RewardFormula.EPDMS: ("NC", "DAC", "DDC", "TLC"),
+}
+"""Sub-scores that multiply the total."""
+WEIGHTS: Mapping[RewardFormula, Mapping[str, float]] = {
+    RewardFormula.PDMS: {"EP": 5.0, "TTC": 5.0, "C": 2.0},
+    RewardFormula.EPDMS: {"EP": 5.0, "TTC": 5.0, "LK": 2.0, "HC": 2.0},
+}
+"""Sub-scores of the weighted mean. EPDMS's two-frame comfort EC needs the previous plan and is left out."""
+
+
+def head_names(formula: RewardFormula) -> tuple[str, ...]:
+    """Names of the sub-scores of a formula, in the order of the model's heads."""
+    return (*MULTIPLIERS[formula], *WEIGHTS[formula])
+
+
+def compose_reward(sub_scores: Tensor, formula: RewardFormula) -> Tensor:
+    """The metric's own formula.
+
+    Args:
+        sub_scores: (..., S) in [0, 1], in the order of `head_names`.
+        formula: which metric.
+
+    Returns:
+        (...) in [0, 1].
+    """
+    factors = len(MULTIPLIERS[formula])
+    weights = torch.tensor(list(WEIGHTS[formula].values()), dtype=sub_scores.dtype, device=sub_scores.device)
+    mean = (sub_scores[..., factors:] * weights).sum(-1) / weights.sum()
+    return sub_scores[..., :factors].prod(-1) * mean
+
+
+def confidence_from(logits: Tensor) -> Tensor:
+    """One minus the mean entropy of the heads, in bits.
+
+    Args:
+        logits: (..., S).
+
+    Returns:
+        (...) in [0, 1]: 1 where every head is certain.
+    """
+    p = torch.sigmoid(logits)
+    log_p, log_q = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
+    entropy = -(p * log_p + (1.0 - p) * log_q) / math.log(2.0)
+    return 1.0 - entropy.mean(-1)
+
+
+@dataclass(frozen=True)
+class RewardModelConfig:
+    """Sizes of the reward world model.
+
+    Attributes:
+        formula: the metric that it predicts.
+        width: token width.
+        heads: attention heads of the look at F_BEV.
+        hidden: width of the trunk in front of the heads.
+    """
+
+    formula: RewardFormula = RewardFormula.PDMS
+    width: int = 128
+    heads: int = 4
+    hidden: int = 256
+
+
+@dataclass(frozen=True)
+class PredictedReward:
+    """What the model thinks of K trajectories of B moments.
+
+    Attributes:
+        sub_scores: (B, K, S) in [0, 1].
+        reward: (B, K) in [0, 1].
+        confidence: (B, K) in [0, 1].
+    """
+
+    sub_scores: Tensor
+    reward: Tensor
+    confidence: Tensor
+
+
+class RewardWorldModel(nn.Module):
+    """Imagines a trajectory's score without simulating it."""
+
+    def __init__(self, config: RewardModelConfig, memory_width: int, bev_channels: int, range_m: float) -> None:
+        super().__init__()
+        self.formula = config.formula
+        self.names = head_names(config.formula)
+        self.encoder = TrajectoryEncoder(config.width, bev_channels, range_m)
+        self.norm = nn.LayerNorm(config.width)
+        self.look = nn.MultiheadAttention(
+            config.width, config.heads, batch_first=True, kdim=memory_width, vdim=memory_width
+        )
+        self.trunk = nn.Sequential(
+            nn.LayerNorm(config.width * (PLAN_STEPS + 1)),
+            nn.Linear(config.width * (PLAN_STEPS + 1), config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+        )
+        self.sub_score_heads = nn.Linear(config.hidden, len(self.names))
+
+    def forward(self, bev: BevFeatures, poses: Tensor) -> Tensor:
+        """Logits of the sub-scores.
+
+        Args:
+            bev: F_BEV of B moments; its status token carries command and speed.
+            poses: (B, K, 8, 3), ego frame at t0; m, rad.
+
+        Returns:
+            (B, K, S), in the order of `names`.
+        """
+        tokens = self.encoder(bev.bev_map, poses)
+        query = self.norm(tokens).flatten(1, 2)
+        tokens = tokens + self.look(query, bev.tokens, bev.tokens, need_weights=False)[0].reshape_as(tokens)
+        logits: Tensor = self.sub_score_heads(self.trunk(tokens.flatten(2)))
+        return logits
+
+    def predict(self, bev: BevFeatures, poses: Tensor) -> PredictedReward:
+        """Sub-scores, reward and confidence of (B, K, 8, 3) trajectories."""
+        logits = self(bev, poses)
+        sub_scores = torch.sigmoid(logits)
+        return PredictedReward(sub_scores, compose_reward(sub_scores, self.formula), confidence_from(logits))

@@ -1,0 +1,62 @@
+"""The imitation branch: TransFuser with a single trajectory query (paper section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone, BevFeatures
+from pair_drive_core.models.features import Features
+from pair_drive_core.scene import PLAN_STEPS
+
+
+@dataclass(frozen=True)
+class TransFuserConfig:
+    """Sizes of the imitation branch; the defaults are the paper's.
+
+    Attributes:
+        backbone: encoders and fusion.
+        decoder_layers: transformer decoder layers.
+        decoder_heads: their attention heads.
+        decoder_feed_forward: their feed-forward width.
+        position_scale_m: what an output of 1 means; keeps the regression near unit scale.
+    """
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    decoder_layers: int = 3
+    decoder_heads: int = 8
+    decoder_feed_forward: int = 1024
+    position_scale_m: float = 10.0
+
+
+class TransFuser(nn.Module):
+    """Sensors to one trajectory."""
+
+    def __init__(self, config: TransFuserConfig) -> None:
+        super().__init__()
+        width = config.backbone.token_width
+        self.backbone = BevBackbone(config.backbone)
+        self.query = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        layer = nn.TransformerDecoderLayer(
+            width, config.decoder_heads, config.decoder_feed_forward, 0.0, batch_first=True, norm_first=True
+        )
+        self.decoder = nn.TransformerDecoder(layer, config.decoder_layers, nn.LayerNorm(width))
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PLAN_STEPS * 3))
+        self.position_scale_m = config.position_scale_m
+
+    def forward(self, features: Features) -> Tensor:
+        """Plan for B moments.
+
+        Returns:
+            (B, 8, 3): x forward, y left in m, heading in (-pi, pi) rad; ego frame at t0, 2 Hz.
+        """
+        return self.decode(self.backbone(features))
+
+    def decode(self, bev: BevFeatures) -> Tensor:
+        """(B, 8, 3) from F_BEV; see `forward`."""
+        query = self.query.expand(bev.tokens.shape[0], -1, -1)
+        raw = self.head(self.decoder(query, bev.tokens)).unflatten(-1, (PLAN_STEPS, 3)).squeeze(1)
+        return torch.cat((raw[..., :2] * self.position_scale_m, torch.tanh(raw[..., 2:]) * math.pi), dim=-1)
