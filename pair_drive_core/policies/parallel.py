@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +14,6 @@ from pair_drive_core.models.reward_world_model import PredictedReward
 from pair_drive_core.models.tree import TrajectoryTree
 from pair_drive_core.models.tree_sampler import Growth
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
-from pair_drive_core.policies.plausibility import PlausibilityConfig, is_plausible, straight_stop
 from pair_drive_core.scene import AgentInput
 
 
@@ -79,30 +77,23 @@ def choose(
 
 @torch.inference_mode()
 def plan_batch(model: PairModel, features: Features, config: ParallelConfig | None = None) -> ParallelChoice:
-    """Both branches on B moments at once, without the plausibility check; for evaluation."""
+    """Both branches on B moments at once; for evaluation."""
     branch = model.reinforcement
     return choose(branch, branch.backbone(features), model.imitation(features), config)
 
 
 class ParallelPlanner:
-    """PaIR-Drive's planner.
-
-    An implausible imitation plan is replaced by a straight stop whose source says so (`fallbacks` counts them); an
-    implausible leaf of the tree is never chosen.
-    """
+    """PaIR-Drive's planner; `GuardedPlanner` checks what comes out."""
 
     def __init__(
         self,
         model: PairModel,
         device: torch.device | None = None,
         config: ParallelConfig | None = None,
-        plausibility: PlausibilityConfig | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.model = model.to(self.device).eval()
         self.config = config or ParallelConfig()
-        self.plausibility = plausibility or PlausibilityConfig()
-        self.fallbacks = 0
 
     @property
     def name(self) -> str:
@@ -113,17 +104,11 @@ class ParallelPlanner:
     def plan(self, agent_input: AgentInput) -> Plan:
         """Plan 4 s ahead; see `Planner`. The plan's `candidates` hold the whole tree."""
         features = build_features(agent_input, self.model.config.features).to(self.device)
-        speed = float(agent_input.now.velocity[0])
         reference = self.model.imitation(features)
-        if not is_plausible(reference[0].cpu(), speed, self.plausibility):
-            self.fallbacks += 1
-            return Plan(straight_stop(speed, self.plausibility), PlanSource.FALLBACK, math.nan, math.nan)
         branch = self.model.reinforcement
         choice = choose(branch, branch.backbone(features), reference, self.config)
         candidates = self._candidates(choice)
         index = int(choice.chosen[0])
-        if not is_plausible(candidates.poses[index], speed, self.plausibility):
-            index = candidates.imitation_index
         return Plan(
             candidates.poses[index],
             PlanSource.IMITATION if index == candidates.imitation_index else PlanSource.REINFORCEMENT,
