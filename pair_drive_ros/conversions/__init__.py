@@ -1,1 +1,1 @@
-"""Pure functions between ROS messages and the core data model; no node here."""
+"""Pure functions between messages and the core's data model; one file a message family, no node."""

@@ -1,0 +1,92 @@
+"""A whole `Scene` as bytes and back: safetensors inside zlib, with a version; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+import zlib
+from typing import Any, TypeVar
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from pair_drive_core.scene import Scene, SceneError
+
+FORMAT = "pair_drive_scene/1"
+"""Name and version of the layout; raised whenever a field of the data model changes."""
+_DOCUMENT_KEY = "scene"
+_TENSOR_KEY = "tensor"
+
+PartT = TypeVar("PartT")
+
+
+def encode_scene(scene: Scene) -> bytes:
+    """Pack a scene: tensors as they are, everything else as a JSON document beside them."""
+    tensors: dict[str, Tensor] = {}
+    document = _to_document(scene, "", tensors)
+    metadata = {"format": FORMAT, _DOCUMENT_KEY: json.dumps(document)}
+    return zlib.compress(safetensors.torch.save(tensors, metadata), level=1)
+
+
+def decode_scene(data: bytes) -> Scene:
+    """Unpack a scene and validate it.
+
+    Raises:
+        SceneError: for bytes that are damaged, of another version, or not a scene.
+    """
+    try:
+        content = zlib.decompress(data)
+        tensors = safetensors.torch.load(content)
+        header_size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
+    except (zlib.error, safetensors.SafetensorError, ValueError) as error:
+        raise SceneError(f"packed scene: expected {FORMAT}, got {len(data)} damaged bytes ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise SceneError(f"packed scene: expected {FORMAT}, got {metadata.get('format')!r}")
+    try:
+        document = json.loads(metadata[_DOCUMENT_KEY])
+        return _from_document(Scene, document, tensors).validate()
+    except (KeyError, TypeError) as error:
+        raise SceneError(f"packed scene: not a whole scene ({type(error).__name__}: {error})") from None
+
+
+def _to_document(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401 - any field of the model
+    """JSON for a value; its tensors go into `tensors` under their paths."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().cpu().contiguous().clone()
+        return {_TENSOR_KEY: path}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: _to_document(getattr(value, f.name), f"{path}.{f.name}".lstrip("."), tensors) for f in fields}
+    if isinstance(value, tuple):
+        return [_to_document(entry, f"{path}.{i}", tensors) for i, entry in enumerate(value)]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise SceneError(f"packed scene: cannot pack {path} of type {type(value).__name__}")
+
+
+def _from_document(kind: type[PartT], document: dict[str, Any], tensors: dict[str, Tensor]) -> PartT:
+    """A dataclass of the data model."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: _from_value(hints[name], document[name], tensors) for name in names})
+
+
+def _from_value(hint: Any, value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401 - typed by the hint
+    """One field."""
+    if value is None:
+        return None
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(entry for entry in typing.get_args(hint) if entry is not types.NoneType)
+    if hint is Tensor or hint is torch.Tensor:
+        return tensors[value[_TENSOR_KEY]]
+    if dataclasses.is_dataclass(hint):
+        return _from_document(typing.cast("type[Any]", hint), value, tensors)
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        return tuple(_from_value(inner, entry, tensors) for entry in value)
+    return value

@@ -1,0 +1,70 @@
+"""Topics of the planner: names (relative, to be remapped), message types, and what they carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+CAMERA_TOPICS = {"CAM_L0": "camera/front_left", "CAM_F0": "camera/front", "CAM_R0": "camera/front_right"}
+"""Namespace of each camera's topics, by NAVSIM name."""
+
+
+class InputKind(Enum):
+    """What an input topic carries."""
+
+    IMAGE = "sensor_msgs/msg/Image"
+    COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+    CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+    LIDAR = "sensor_msgs/msg/PointCloud2"
+    ODOMETRY = "nav_msgs/msg/Odometry"
+    ACCELERATION = "geometry_msgs/msg/AccelWithCovarianceStamped"
+    COMMAND = "pair_drive_ros/msg/DrivingCommand"
+
+
+@dataclass(frozen=True)
+class InputTopic:
+    """One topic that the planner reads.
+
+    Attributes:
+        name: relative name.
+        kind: what it carries; the value is the message type.
+        camera: NAVSIM name of the camera it belongs to; empty for the others.
+    """
+
+    name: str
+    kind: InputKind
+    camera: str = ""
+
+
+def _camera_inputs(camera: str, namespace: str) -> tuple[InputTopic, ...]:
+    return (
+        InputTopic(f"{namespace}/image_raw", InputKind.IMAGE, camera),
+        InputTopic(f"{namespace}/image_raw/compressed", InputKind.COMPRESSED_IMAGE, camera),
+        InputTopic(f"{namespace}/camera_info", InputKind.CAMERA_INFO, camera),
+    )
+
+
+INPUT_TOPICS: dict[str, InputTopic] = {
+    topic.name: topic
+    for topic in (
+        *(topic for camera, namespace in CAMERA_TOPICS.items() for topic in _camera_inputs(camera, namespace)),
+        InputTopic("lidar/points", InputKind.LIDAR),
+        InputTopic("odometry", InputKind.ODOMETRY),
+        InputTopic("acceleration", InputKind.ACCELERATION),
+        InputTopic("driving_command", InputKind.COMMAND),
+    )
+}
+"""All input topics by relative name."""
+
+PLAN_TOPIC = "planning/trajectory"
+"""pair_drive_ros/PlannedTrajectory."""
+PATH_TOPIC = "planning/path"
+"""nav_msgs/Path, for viewers and followers that know nothing of this package."""
+CANDIDATES_TOPIC = "planning/candidates"
+"""pair_drive_ros/CandidateTrajectories."""
+MARKERS_TOPIC = "planning/markers"
+"""visualization_msgs/MarkerArray."""
+TRUTH_TOPIC = "ground_truth/scene"
+"""pair_drive_ros/SceneTruth, from a simulator only."""
+DIAGNOSTICS_TOPIC = "/diagnostics"
+"""diagnostic_msgs/DiagnosticArray."""
