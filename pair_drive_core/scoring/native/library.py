@@ -1,0 +1,118 @@
+"""Find and load the compiled kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import sysconfig
+from pathlib import Path
+
+from pair_drive_core.scoring.native.build import LIBRARY
+
+_LOG = logging.getLogger(__name__)
+_ABI = 1
+_POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+BATCH_ARRAYS = (
+    "origin",
+    "ego",
+    "sample_index",
+    "sample_weight",
+    "history",
+    "history_offsets",
+    "has_history",
+    "object_states",
+    "object_present",
+    "object_size",
+    "object_is_agent",
+    "object_stopped",
+    "object_offsets",
+    "polygon_layers",
+    "polygon_on_route",
+    "polygon_offsets",
+    "ring_points",
+    "ring_offsets",
+    "centerline",
+    "centerline_offsets",
+    "red_on",
+    "red_offsets",
+    "red_points",
+    "red_ring_offsets",
+)
+"""Fields of `PreparedScenes` that the kernel reads, in the order of `PairDriveBatch` in kernel.h."""
+
+
+class Batch(ctypes.Structure):
+    """`PairDriveBatch` of kernel.h."""
+
+    _fields_ = [
+        ("version", _INT),
+        ("scenes", _INT),
+        ("object_steps", _INT),
+        ("width", _DOUBLE),
+        ("front_length", _DOUBLE),
+        ("rear_length", _DOUBLE),
+        ("wheel_base", _DOUBLE),
+        *((name, _POINTER) for name in BATCH_ARRAYS),
+    ]
+
+
+class Request(ctypes.Structure):
+    """`PairDriveRequest` of kernel.h."""
+
+    _fields_ = [
+        ("candidates", _INT),
+        ("kind", _INT),
+        ("input", _POINTER),
+        ("threads", _INT),
+        ("values", _POINTER),
+        ("events", _POINTER),
+        ("states", _POINTER),
+        ("areas", _POINTER),
+    ]
+
+
+def candidates_of_path(folder: Path) -> tuple[Path, ...]:
+    """Where a build may have put the library: beside the sources, under its own or the extension module's name."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
+    return folder / LIBRARY, folder / f"kernel{suffix}"
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """Load a library and declare its functions.
+
+    Raises:
+        OSError: if it cannot be loaded, or was built from another version of the sources.
+    """
+    library = ctypes.CDLL(str(path))
+    library.pair_drive_abi.restype = _INT
+    found = library.pair_drive_abi()
+    if found != _ABI:
+        raise OSError(f"{path}: expected kernel interface {_ABI}, got {found}; build it anew")
+    library.pair_drive_index.argtypes = (ctypes.POINTER(Batch), _INT, _POINTER)
+    library.pair_drive_index.restype = _INT
+    library.pair_drive_release.argtypes = (_POINTER, _INT)
+    library.pair_drive_release.restype = None
+    library.pair_drive_score.argtypes = (_POINTER, _INT, ctypes.POINTER(Request))
+    library.pair_drive_score.restype = _INT
+    return library
+
+
+@functools.lru_cache(maxsize=1)
+def load() -> ctypes.CDLL | None:
+    """The compiled kernel, or None (with one warning in the log that says how to build it) where there is none."""
+    folder = Path(__file__).parent
+    for path in candidates_of_path(folder):
+        if path.exists():
+            try:
+                return open_library(path)
+            except OSError as error:
+                _LOG.warning("scoring runs on the slower torch path: the native kernel does not load: %s", error)
+                return None
+    _LOG.warning(
+        "scoring runs on the slower torch path: no native kernel in %s; build it with "
+        "`python -m pair_drive_core.scoring.native.build`",
+        folder,
+    )
+    return None
