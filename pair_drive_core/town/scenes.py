@@ -1,0 +1,273 @@
+"""Cuts scenes and agent inputs out of a town's past, as the official NAVSIM pipeline would give them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pair_drive_core.scene import (
+    PACIFICA,
+    PLAN_STEPS,
+    AgentInput,
+    CameraImage,
+    DrivingCommand,
+    EgoHistory,
+    EgoState,
+    EgoStatus,
+    LidarSweep,
+    ObjectType,
+    PackedRings,
+    Route,
+    Scene,
+    SceneError,
+    TrackedObjects,
+    TrafficLights,
+    Trajectory,
+)
+from pair_drive_core.town.curves import FloatArray, snap, unit, wrap
+from pair_drive_core.town.network import Turn
+from pair_drive_core.town.pedestrians import SIZE_M
+from pair_drive_core.town.scenery import standing_types
+from pair_drive_core.town.signals import Light
+from pair_drive_core.town.simulator import STEP_S, Moment, TownSimulator
+from pair_drive_core.town.town_map import TownMap
+
+KEY_FRAME_STEPS = 5
+"""Steps between two key frames (0.5 s)."""
+HISTORY_STEPS = 15
+"""Steps of the past that a scene needs (1.5 s)."""
+FUTURE_STEPS = 50
+"""Steps of the future that a scene needs (5 s)."""
+MAP_RADIUS_M = 100.0
+_OBJECT_RADIUS_M = 70.0
+_ROUTE_AHEAD_M = 130.0
+_COMMAND_AHEAD_M = 20.0
+_COMMAND_SIDE_M = 2.0
+_LIGHT_STEPS = 41
+
+
+class SceneCutter:
+    """Cuts scenes out of one simulator's past; any demonstrator can be the ego.
+
+    Attributes:
+        simulator: the town's life.
+        map: its map, prepared once.
+    """
+
+    def __init__(self, simulator: TownSimulator, town_map: TownMap | None = None) -> None:
+        """Prepare; give `town_map` to share it between simulators of one town."""
+        self.simulator = simulator
+        self.map = town_map or TownMap(simulator.town.network)
+        town, fleet = simulator.town, simulator.fleet
+        count, people = len(fleet), len(simulator.people)
+        standing = (town.scenery.parked, town.scenery.obstacles)
+        self._still = np.concatenate([b.pose for b in standing])
+        sizes = [np.column_stack((fleet.length_m, fleet.width_m, fleet.height_m)), np.tile(SIZE_M, (people, 1))]
+        self._sizes = np.concatenate([*sizes, *(b.size for b in standing)])
+        self._types = np.concatenate(
+            (
+                np.full(count, int(ObjectType.VEHICLE), dtype=np.int64),
+                np.full(people, int(ObjectType.PEDESTRIAN), dtype=np.int64),
+                standing_types(town.scenery),
+            )
+        )
+        self._tokens = [_token(town.layout_seed, simulator.seed, "object", i) for i in range(len(self._types))]
+
+    @property
+    def steps(self) -> range:
+        """Steps that have enough past and future for a scene."""
+        return range(HISTORY_STEPS, len(self.simulator.moments) - FUTURE_STEPS)
+
+    def scene_at(self, step: int, vehicle: int = TownSimulator.ego) -> Scene:
+        """The scene of one vehicle at one step.
+
+        Args:
+            step: index into the simulator's moments; see `steps`.
+            vehicle: the ego, a demonstrator.
+
+        Raises:
+            SceneError: if the step lacks past or future, or the vehicle is no demonstrator.
+        """
+        if step not in self.steps:
+            raise SceneError(f"step: expected one of {self.steps}, got {step}")
+        self._require_demonstrator(vehicle)
+        moments = self.simulator.moments
+        now = moments[step]
+        lanes = self._route_lanes(now, vehicle)
+        route_tokens = self.map.lanes_of_roadblocks(_unique([self.map.network.lanes[i].roadblock for i in lanes]))
+        pose = torch.from_numpy(now.pose[vehicle].copy())
+        return Scene(
+            token=_token(
+                self.simulator.town.layout_seed, self.simulator.seed, str(vehicle), round(now.time_s / STEP_S)
+            ),
+            time_us=_time_us(now),
+            ego=EgoState.at(
+                pose, torch.from_numpy(_velocity(now, vehicle)), torch.from_numpy(now.acceleration[vehicle])
+            ),
+            history=self._history(step, vehicle),
+            objects=self._objects(step, vehicle),
+            map=self.map.around(now.pose[vehicle, :2], MAP_RADIUS_M, set(route_tokens)),
+            route=Route(route_tokens, torch.from_numpy(self._centerline(lanes))),
+            lights=self._lights(step, route_tokens),
+            lanes=self.map.lanes,
+            human=Trajectory(torch.from_numpy(self._human(step, vehicle))),
+        )
+
+    def status_at(self, step: int, vehicle: int = TownSimulator.ego) -> tuple[EgoStatus, ...]:
+        """Four statuses at 2 Hz, the last at the step; needs no future."""
+        first = step - HISTORY_STEPS
+        if first < 0 or step >= len(self.simulator.moments):
+            raise SceneError(f"step: expected {HISTORY_STEPS} to {len(self.simulator.moments) - 1}, got {step}")
+        self._require_demonstrator(vehicle)
+        statuses = []
+        for k in range(first, step + 1, KEY_FRAME_STEPS):
+            moment = self.simulator.moments[k]
+            statuses.append(
+                EgoStatus(
+                    _time_us(moment),
+                    moment.pose[vehicle].copy(),
+                    _velocity(moment, vehicle),
+                    moment.acceleration[vehicle].copy(),
+                    self.command_at(k, vehicle),
+                )
+            )
+        return tuple(statuses)
+
+    def agent_input_at(
+        self,
+        step: int,
+        vehicle: int = TownSimulator.ego,
+        cameras: Mapping[str, CameraImage] | None = None,
+        lidar: LidarSweep | None = None,
+    ) -> AgentInput:
+        """Statuses with sensor readings that were rendered for this step."""
+        return AgentInput(self.status_at(step, vehicle), dict(cameras or {}), lidar)
+
+    def command_at(self, step: int, vehicle: int = TownSimulator.ego) -> DrivingCommand:
+        """Where the route goes: the turn within a plan's reach, else the side that the lane bends to in 20 m."""
+        now = self.simulator.moments[step]
+        lanes = self._route_lanes(now, vehicle)
+        along, speed = float(now.along_m[vehicle]), float(now.speed_mps[vehicle])
+        reach = along + PACIFICA.front_length_m + max(_COMMAND_AHEAD_M, 4.0 * speed)
+        for span in now.spans[vehicle]:
+            turn = self.map.network.lanes[span.lane].turn
+            if span.end_m > along + 2.0 and span.start_m < reach and turn is not Turn.STRAIGHT:
+                return DrivingCommand.LEFT if turn is Turn.LEFT else DrivingCommand.RIGHT
+        line = self._centerline(lanes)
+        pose = now.pose[vehicle]
+        nearest = int(np.argmin(((line[:, :2] - pose[:2]) ** 2).sum(-1)))
+        ahead = line[min(nearest + int(_COMMAND_AHEAD_M), len(line) - 1), :2] - pose[:2]
+        side = float(ahead @ unit(pose[2] + np.pi / 2.0))
+        if abs(side) < _COMMAND_SIDE_M:
+            return DrivingCommand.STRAIGHT
+        return DrivingCommand.LEFT if side > 0 else DrivingCommand.RIGHT
+
+    def _require_demonstrator(self, vehicle: int) -> None:
+        count = int(self.simulator.fleet.demonstrator.sum())
+        if not 0 <= vehicle < count:
+            raise SceneError(f"vehicle: expected a demonstrator, 0 to {count - 1}, got {vehicle}")
+
+    def _route_lanes(self, now: Moment, vehicle: int) -> list[int]:
+        along = float(now.along_m[vehicle])
+        lanes = [s.lane for s in now.spans[vehicle] if s.end_m > along and s.start_m < along + _ROUTE_AHEAD_M]
+        if not lanes:
+            raise SceneError(f"vehicle {vehicle} is beyond the end of its route at {now.time_s:.1f} s")
+        return lanes
+
+    def _centerline(self, lanes: list[int]) -> FloatArray:
+        return np.concatenate([self.map.network.lanes[i].centerline for i in lanes])
+
+    def _history(self, step: int, vehicle: int) -> EgoHistory:
+        past = self.simulator.moments[step - HISTORY_STEPS : step + 1 : KEY_FRAME_STEPS]
+        return EgoHistory(
+            torch.tensor([_time_us(m) for m in past], dtype=torch.int64),
+            torch.from_numpy(np.stack([m.pose[vehicle] for m in past])),
+            torch.from_numpy(np.stack([_velocity(m, vehicle) for m in past])),
+            torch.from_numpy(np.stack([m.acceleration[vehicle] for m in past])),
+        )
+
+    def _human(self, step: int, vehicle: int) -> FloatArray:
+        moments = self.simulator.moments
+        origin = moments[step].pose[vehicle]
+        future = moments[step + KEY_FRAME_STEPS : step + KEY_FRAME_STEPS * PLAN_STEPS + 1 : KEY_FRAME_STEPS]
+        offset = np.stack([m.pose[vehicle] for m in future]) - origin
+        cos, sin = np.cos(origin[2]), np.sin(origin[2])
+        x, y = offset[:, 0], offset[:, 1]
+        return snap(np.column_stack((cos * x + sin * y, cos * y - sin * x, wrap(offset[:, 2]))))
+
+    def object_states(self, moment: Moment) -> FloatArray:
+        """(N, 5): centres, headings and velocities of vehicles, people, parked cars and obstacles."""
+        center_m = self.simulator.fleet.center_m
+        direction = unit(moment.pose[:, 2])
+        vehicles = np.column_stack(
+            (
+                moment.pose[:, :2] + center_m[:, None] * direction,
+                moment.pose[:, 2],
+                moment.speed_mps[:, None] * direction,
+            )
+        )
+        walking = moment.walking_mps[:, None] * unit(moment.walkers[:, 2])
+        people = np.column_stack((moment.walkers[:, :2], wrap(moment.walkers[:, 2]), walking))
+        still = np.column_stack((self._still, np.zeros((len(self._still), 2))))
+        return snap(np.concatenate((vehicles, people, still)))
+
+    def _objects(self, step: int, vehicle: int) -> TrackedObjects:
+        frames = self.simulator.moments[step : step + FUTURE_STEPS + 1 : KEY_FRAME_STEPS]
+        states = np.stack([self.object_states(m) for m in frames])
+        ego = np.stack([m.pose[vehicle, :2] for m in frames])
+        present = np.hypot(*np.moveaxis(states[..., :2] - ego[:, None], -1, 0)) < _OBJECT_RADIUS_M
+        present[:, vehicle] = False
+        chosen: npt.NDArray[np.int64] = np.nonzero(present.any(0))[0]
+        seen = present[:, chosen]
+        return TrackedObjects(
+            tuple(self._tokens[i] for i in chosen),
+            torch.from_numpy(self._types[chosen]),
+            torch.from_numpy(self._sizes[chosen]),
+            torch.from_numpy(np.where(seen[..., None], states[:, chosen], 0.0)),
+            torch.from_numpy(seen),
+            KEY_FRAME_STEPS * STEP_S,
+        )
+
+    def _lights(self, step: int, route_tokens: tuple[str, ...]) -> TrafficLights:
+        """Red flags seen at the key frames and held between them, as the official pipeline does."""
+        network, plans = self.map.network, self.simulator.town.plans
+        on_route = set(route_tokens)
+        start = self.simulator.moments[step].time_s
+        times = [start + KEY_FRAME_STEPS * STEP_S * k for k in range(FUTURE_STEPS // KEY_FRAME_STEPS + 1)]
+        held = np.minimum(np.arange(_LIGHT_STEPS) // KEY_FRAME_STEPS, len(times) - 1)
+        tokens, columns, rings = [], [], []
+        for lane in network.lanes:
+            plan = plans.get(lane.junction) if lane.junction is not None else None
+            if plan is None or lane.token not in on_route:
+                continue
+            red = np.array([plan.light(lane.arm, t) is Light.RED for t in times])
+            if red.any():
+                tokens.append(lane.token)
+                columns.append(red[held])
+                rings.append(torch.from_numpy(lane.ring))
+        if not tokens:
+            return TrafficLights.empty(_LIGHT_STEPS)
+        return TrafficLights(
+            tuple(tokens), torch.from_numpy(np.stack(columns, axis=-1)), PackedRings.from_sequences(rings)
+        )
+
+
+def _velocity(moment: Moment, vehicle: int) -> FloatArray:
+    return np.array([moment.speed_mps[vehicle], 0.0])
+
+
+def _time_us(moment: Moment) -> int:
+    return round(moment.time_s * 1e6)
+
+
+def _unique(items: list[str]) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+def _token(layout: int, seed: int, kind: str, index: int) -> str:
+    """16 hexadecimal digits, as NAVSIM's tokens."""
+    return hashlib.sha256(f"town-{layout}-{seed}-{kind}-{index}".encode()).hexdigest()[:16]

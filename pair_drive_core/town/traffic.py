@@ -1,0 +1,250 @@
+"""Vehicles that follow their paths at a speed chosen by the intelligent driver model.
+
+IDM: Treiber, Hennecke and Helbing, Phys. Rev. E 62 (2000), with the improved free-road term of Treiber and Kesting,
+Traffic Flow Dynamics (2013), section 11.3.7. A vehicle's leader is whatever stands first in the strip that its own
+body will sweep, so parked cars, people and the ego count without being on any lane.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pair_drive_core.town.curves import FloatArray, snap, unit
+from pair_drive_core.town.drivers import Fleet
+from pair_drive_core.town.network import RoadNetwork
+from pair_drive_core.town.paths import PathBank
+from pair_drive_core.town.pedestrians import SIZE_M, shadows
+from pair_drive_core.town.right_of_way import Approach, RightOfWay, connector_ahead
+from pair_drive_core.town.signals import SignalPlan
+
+_LOOK_POINTS = 34
+_LOOK_STEP_M = 1.5
+_SIDE_MARGIN_M = 0.3
+_FREE_GAP_M = 200.0
+_LINE_GAP_M = 0.7
+_JERK_MPS3 = 1.8
+_HARD_JERK_MPS3 = 7.0
+_NEAR_JUNCTION_M = 45.0
+_FOOT_SHADOWS_S = (0.0, 0.8, 1.6)
+
+
+class Traffic:
+    """All moving vehicles of a town.
+
+    Attributes:
+        along_m: (V,), arc length of each rear axle on its path.
+        speed_mps: (V,).
+        acceleration_mps2: (V,), along the path.
+        external: (V,) bool, vehicles that are driven from outside.
+        external_pose: (V, 3), their rear axle poses.
+    """
+
+    def __init__(
+        self, network: RoadNetwork, fleet: Fleet, plans: dict[int, SignalPlan], rng: np.random.Generator
+    ) -> None:
+        count = len(fleet)
+        self.network = network
+        self.fleet = fleet
+        self.paths = PathBank(network, rng, fleet.speed_factor, fleet.lateral_mps2, fleet.braking_mps2)
+        self.right_of_way = RightOfWay(network, plans)
+        self.along_m = np.zeros(count)
+        self.speed_mps = np.zeros(count)
+        self.acceleration_mps2 = np.zeros(count)
+        self.external = np.zeros(count, dtype=bool)
+        self.external_pose = np.zeros((count, 3))
+        self._connectors: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
+        self._spawn(rng)
+
+    def __len__(self) -> int:
+        """Number of vehicles."""
+        return len(self.fleet)
+
+    @property
+    def pose(self) -> FloatArray:
+        """(V, 3): rear axle x, y, heading (wrapped); m, rad."""
+        pose = self.paths.sample(self.paths.points, self.along_m)
+        pose = np.where(self.external[:, None], self.external_pose, pose)
+        pose[:, 2] = (pose[:, 2] + np.pi) % (2.0 * np.pi) - np.pi
+        return snap(pose)
+
+    @property
+    def curvature(self) -> FloatArray:
+        """(V,): curvature of the paths, 1/m."""
+        return self.paths.sample(self.paths.curvature, self.along_m)
+
+    def step(self, dt_s: float, time_s: float, walkers: FloatArray, walking_mps: FloatArray, still: FloatArray) -> None:
+        """Drive on.
+
+        Args:
+            dt_s: time step.
+            time_s: now.
+            walkers: (N, 3), poses of people.
+            walking_mps: (N,), their speeds.
+            still: (M, 3), x, y, radius of circles that cover everything that stands.
+        """
+        pose = self.pose
+        self._follow_external(pose)
+        gap, leader_mps = self._leaders(pose, walkers, walking_mps, still)
+        gap, leader_mps = self._stop_lines(gap, leader_mps, time_s)
+        wanted = self._idm(gap, leader_mps)
+        limit = np.where(wanted < -2.5, _HARD_JERK_MPS3, _JERK_MPS3) * dt_s
+        change = np.clip(
+            wanted - self.acceleration_mps2, -limit, np.where(self.acceleration_mps2 < -1.0, 2.0, 1.0) * limit
+        )
+        acceleration = np.clip(self.acceleration_mps2 + change, -7.0, 3.0)
+        speed = self.speed_mps + acceleration * dt_s
+        acceleration = np.where(speed < 0.0, 0.0, acceleration)
+        speed = np.maximum(speed, 0.0)
+        moved = 0.5 * (self.speed_mps + speed) * dt_s
+        drive = ~self.external
+        self.acceleration_mps2 = snap(np.where(drive, acceleration, self.acceleration_mps2))
+        self.along_m = snap(np.where(drive, self.along_m + moved, self.along_m))
+        self.speed_mps = snap(np.where(drive, speed, self.speed_mps))
+        self._extend_paths()
+
+    def _follow_external(self, pose: FloatArray) -> None:
+        """Where on their path the vehicles are that are driven from outside."""
+        for vehicle in np.nonzero(self.external)[0]:
+            points = self.paths.points[vehicle]
+            low = max(int(self.along_m[vehicle] * 2.0) - 20, 0)
+            window = points[low : low + 80]
+            nearest = int(np.argmin(((window[:, :2] - pose[vehicle, :2]) ** 2).sum(-1)))
+            self.along_m[vehicle] = (low + nearest) * 0.5
+
+    def _extend_paths(self) -> None:
+        for vehicle in self.paths.needs_extension(self.along_m):
+            self.along_m[vehicle] = snap(np.array(self.paths.extend(vehicle, float(self.along_m[vehicle]))))
+            self._find_connectors(vehicle)
+
+    def _find_connectors(self, vehicle: int) -> None:
+        lanes = self.network.lanes
+        self._connectors[vehicle] = [
+            (s.lane, s.start_m, s.end_m) for s in self.paths.spans[vehicle] if lanes[s.lane].is_connector
+        ]
+
+    def body_circles(self, pose: FloatArray) -> FloatArray:
+        """(V, 3, 2): centres of three circles of half a width along each vehicle, m."""
+        fleet = self.fleet
+        reach = fleet.length_m / 2.0 - fleet.width_m / 2.0
+        offsets = fleet.center_m[:, None] + np.stack((-reach, np.zeros_like(reach), reach), axis=-1)
+        circles: FloatArray = pose[:, None, :2] + offsets[..., None] * unit(pose[:, 2])[:, None, :]
+        return circles
+
+    def _leaders(
+        self, pose: FloatArray, walkers: FloatArray, walking_mps: FloatArray, still: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Gap to the first thing in each vehicle's way and that thing's speed along the way; (V,), (V,)."""
+        count = len(self)
+        fleet = self.fleet
+        feet = shadows(walkers, walking_mps, _FOOT_SHADOWS_S)
+        centers = np.concatenate((self.body_circles(pose).reshape(-1, 2), feet, still[:, :2]))
+        radius = np.concatenate(
+            (np.repeat(fleet.width_m / 2.0, 3), np.full(len(feet), SIZE_M[1] / 2.0 + 0.35), still[:, 2])
+        )
+        velocity = np.zeros((len(centers), 2))
+        velocity[: 3 * count] = np.repeat(unit(pose[:, 2]) * self.speed_mps[:, None], 3, axis=0)
+        gap = np.full(count, _FREE_GAP_M)
+        leader = np.zeros(count)
+        first = self.along_m[:, None] + 0.5 * fleet.front_m[:, None] + _LOOK_STEP_M * np.arange(_LOOK_POINTS)
+        index = np.clip((first * 2.0).astype(np.int64), 0, self.paths.points.shape[1] - 1)
+        strip = self.paths.points[np.arange(count)[:, None], index]
+        for vehicle in range(count):
+            hit = self._first_hit(vehicle, strip[vehicle], centers, radius)
+            if hit is None:
+                continue
+            point, circle = hit
+            ahead = unit(strip[vehicle, point, 2])
+            beyond = float((centers[circle] - strip[vehicle, point, :2]) @ ahead)
+            start = index[vehicle, point] * 0.5 - self.along_m[vehicle]
+            gap[vehicle] = start + beyond - float(radius[circle]) - fleet.front_m[vehicle]
+            leader[vehicle] = max(float(velocity[circle] @ ahead), 0.0)
+        return gap, leader
+
+    def _first_hit(
+        self, vehicle: int, strip: FloatArray, centers: FloatArray, radius: FloatArray
+    ) -> tuple[int, int] | None:
+        """First point of the strip that touches a circle, and the circle."""
+        middle = strip[_LOOK_POINTS // 2, :2]
+        near_m = _LOOK_POINTS * _LOOK_STEP_M / 2.0 + 6.0
+        offset = centers - middle
+        near = (offset * offset).sum(-1) < near_m * near_m
+        near[3 * vehicle : 3 * vehicle + 3] = False
+        which = np.nonzero(near)[0]
+        if not len(which):
+            return None
+        dx = strip[:, 0, None] - centers[which, 0]
+        dy = strip[:, 1, None] - centers[which, 1]
+        clear = radius[which] + self.fleet.width_m[vehicle] / 2.0 + _SIDE_MARGIN_M
+        touching = dx * dx + dy * dy < clear * clear
+        points = np.nonzero(touching.any(-1))[0]
+        if not len(points):
+            return None
+        point = int(points[0])
+        candidates = np.nonzero(touching[point])[0]
+        ahead = unit(strip[point, 2])
+        beyond = (centers[which[candidates]] - strip[point, :2]) @ ahead - radius[which[candidates]]
+        return point, int(which[candidates[int(np.argmin(beyond))]])
+
+    def _stop_lines(self, gap: FloatArray, leader_mps: FloatArray, time_s: float) -> tuple[FloatArray, FloatArray]:
+        approaches = []
+        fleet = self.fleet
+        for vehicle in range(len(self)):
+            rear = float(fleet.length_m[vehicle] - fleet.front_m[vehicle])
+            ahead = connector_ahead(
+                self._connectors[vehicle], float(self.along_m[vehicle]), float(fleet.front_m[vehicle]), rear
+            )
+            if ahead is None or ahead[1] > _NEAR_JUNCTION_M:
+                self.right_of_way.release(vehicle)
+                continue
+            lane, to_line, to_exit = ahead
+            beyond_exit = to_exit - float(fleet.length_m[vehicle])
+            stuck = leader_mps[vehicle] < 1.5 and gap[vehicle] < beyond_exit + fleet.length_m[vehicle] + 1.5
+            approaches.append(
+                Approach(vehicle, lane, to_line, to_exit, float(self.speed_mps[vehicle]), not stuck, False)
+            )
+        stopping = self.right_of_way.must_stop(approaches, time_s)
+        for approach in approaches:
+            vehicle = approach.vehicle
+            line_gap = max(approach.to_line_m - _LINE_GAP_M + float(fleet.standstill_m[vehicle]), 0.1)
+            if vehicle in stopping and line_gap < gap[vehicle]:
+                gap[vehicle], leader_mps[vehicle] = line_gap, 0.0
+        return gap, leader_mps
+
+    def _idm(self, gap: FloatArray, leader_mps: FloatArray) -> FloatArray:
+        """(V,): wanted acceleration, m/s^2."""
+        fleet, v = self.fleet, self.speed_mps
+        a, b = fleet.acceleration_mps2, fleet.braking_mps2
+        target = self.paths.sample(self.paths.speed, self.along_m + 0.3 * v)
+        ratio = v / np.maximum(target, 0.3)
+        over = -b * (1.0 - (1.0 / np.maximum(ratio, 1.0)) ** (4.0 * a / b)) - 1.2 * np.maximum(v - target, 0.0)
+        free = np.where(ratio <= 1.0, a * (1.0 - np.minimum(ratio, 1.0) ** 4), over)
+        dynamic = v * fleet.headway_s + v * (v - leader_mps) / (2.0 * np.sqrt(a * b))
+        closeness = (fleet.standstill_m + np.maximum(dynamic, 0.0)) / np.maximum(gap, 0.1)
+        following = a * (1.0 - np.minimum(closeness, 6.0) ** 2)
+        wanted: FloatArray = np.maximum(np.minimum(free, following), -7.0)
+        return wanted
+
+    def _spawn(self, rng: np.random.Generator) -> None:
+        """Put vehicles on lanes, none within another's reach."""
+        open_lanes = [i for i, lane in enumerate(self.network.lanes) if not lane.is_connector and lane.successors]
+        places: list[tuple[int, float]] = []
+        for i in open_lanes:
+            length = self.network.lanes[i].length_m
+            places += [(i, float(at)) for at in np.arange(8.0, length - 8.0, 14.0)]
+        if len(places) < len(self):
+            raise ValueError(f"town has room for {len(places)} vehicles, {len(self)} were asked for")
+        for vehicle, place in enumerate(rng.permutation(len(places))[: len(self)]):
+            lane, at = places[int(place)]
+            self.paths.start(vehicle, lane, at)
+            self._find_connectors(vehicle)
+        self.speed_mps = snap(0.6 * self.paths.sample(self.paths.speed, self.along_m))
+
+
+def nearest_distance(points: FloatArray, others: FloatArray) -> FloatArray:
+    """(N,): distance from each point to the nearest of the others, infinite where there are none, m."""
+    if not len(others):
+        return np.full(len(points), np.inf)
+    offset = points[:, None, :2] - others[None, :, :2]
+    distance: npt.NDArray[np.float64] = np.sqrt((offset * offset).sum(-1)).min(-1)
+    return distance
