@@ -72,8 +72,8 @@ class RawScores:
 class NativeIndex:
     """The kernel's index of S scenes: grids of the map, boxes of the objects, segments of the centre line.
 
-    It costs about 0.3 MB a scene. Scoring needs about 16 kB a thread, whatever the number of candidates, plus 104 bytes a
-    candidate for the results (and 3.6 kB a candidate if its states are asked for).
+    It costs about 0.3 MB a scene. Scoring needs about 16 kB a thread, whatever the number of candidates, plus 104 bytes
+    a candidate for the results (and 3.6 kB a candidate if its states are asked for).
     """
 
     def __init__(self, library: ctypes.CDLL, prepared: PreparedScenes, threads: int = 1) -> None:
@@ -229,7 +229,7 @@ def _check_batch(prepared: PreparedScenes, arrays: dict[str, npt.NDArray[np.gene
         if arrays[name].shape != shape:
             raise SceneError(f"PreparedScenes.{name}: expected shape {shape}, got {arrays[name].shape}")
     index = arrays["sample_index"]
-    if index.size and not (0 <= int(index.min()) and int(index.max()) < PLAN_STEPS):
+    if index.size and not (int(index.min()) >= 0 and int(index.max()) < PLAN_STEPS):
         raise SceneError(f"PreparedScenes.sample_index: expected values from 0 to {PLAN_STEPS - 1}, got {index.max()}")
 
 
