@@ -1,8 +1,8 @@
 """Compile the scoring kernel: `python -m pair_drive_core.scoring.native.build [FOLDER]`.
 
 Needs a C++17 compiler (g++ or clang++; the `CXX` environment variable names another one) and nothing else. The flags
-keep floating-point results the same on every machine: no fused multiply-add, no fast-math, nothing specific to the build
-machine.
+keep floating-point results the same on every machine: no fused multiply-add, no fast-math, no code for one processor
+only.
 """
 
 from __future__ import annotations
