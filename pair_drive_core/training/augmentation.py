@@ -1,0 +1,37 @@
+"""Disturbances of the inputs that leave the right plan as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pair_drive_core.models.features import Features
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Strengths; zeros leave the inputs alone.
+
+    Attributes:
+        brightness: greatest relative change of the image's brightness.
+        image_noise: standard deviation of the pixels' noise.
+        lidar_drop: share of the LiDAR pixels that are emptied.
+        velocity_noise_mps: standard deviation of the noise of the velocity.
+    """
+
+    brightness: float = 0.2
+    image_noise: float = 0.02
+    lidar_drop: float = 0.1
+    velocity_noise_mps: float = 0.1
+
+
+def augment(features: Features, config: AugmentationConfig, generator: torch.Generator) -> Features:
+    """Disturbed copies of B moments."""
+    batch = len(features)
+    gain = 1.0 + config.brightness * (2.0 * torch.rand(batch, 1, 1, 1, generator=generator) - 1.0)
+    noise = config.image_noise * torch.randn(features.camera.shape, generator=generator)
+    kept = torch.rand(features.lidar.shape, generator=generator) >= config.lidar_drop
+    status = features.status.clone()
+    status[:, 4:6] += config.velocity_noise_mps * torch.randn(batch, 2, generator=generator)
+    return Features((features.camera * gain + noise).clamp(0.0, 1.0), features.lidar * kept, status)

@@ -1,0 +1,87 @@
+"""Imitation: the planned trajectory is drawn to the human's (paper section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pair_drive_core.geometry import wrap_angle
+from pair_drive_core.models.transfuser import TransFuser
+from pair_drive_core.training.augmentation import AugmentationConfig, augment
+from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
+from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.samples import DrivingSamples, ordered_batches, shuffled_batches
+
+
+@dataclass(frozen=True)
+class ImitationConfig:
+    """Training of the imitation branch.
+
+    Attributes:
+        epochs: passes over the samples.
+        batch_size: samples an update.
+        heading_weight: metres that an error of 1 rad counts like.
+        optimiser: AdamW.
+        augmentation: of the inputs.
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    heading_weight: float = 1.0
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+
+def imitation_loss(planned: Tensor, human: Tensor, heading_weight: float) -> Tensor:
+    """Mean L1 distance over poses and coordinates; headings the short way round.
+
+    Args:
+        planned: (B, 8, 3), m, rad.
+        human: (B, 8, 3), m, rad.
+        heading_weight: metres that 1 rad counts like.
+
+    Returns:
+        Scalar, m.
+    """
+    position = (planned[..., :2] - human[..., :2]).abs().mean()
+    heading = wrap_angle(planned[..., 2] - human[..., 2]).abs().mean()
+    return position + heading_weight * heading
+
+
+def train_imitation(
+    network: TransFuser,
+    samples: DrivingSamples,
+    config: ImitationConfig,
+    generator: torch.Generator,
+    progress: Progress = silent,
+) -> list[float]:
+    """Train in place.
+
+    Returns:
+        The mean loss of each epoch, m.
+    """
+    updates_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
+    optimiser = Optimiser(network.parameters(), config.optimiser, updates_an_epoch * config.epochs)
+    history: list[float] = []
+    network.train()
+    for epoch in range(config.epochs):
+        losses: list[float] = []
+        for index in shuffled_batches(len(samples), config.batch_size, generator):
+            features = augment(samples.features(index), config.augmentation, generator)
+            loss = imitation_loss(network(features), samples.human[index], config.heading_weight)
+            optimiser.step(loss)
+            losses.append(float(loss.detach()))
+            done = epoch * updates_an_epoch + len(losses)
+            progress("imitation", done, updates_an_epoch * config.epochs, {"L1 m": losses[-1]})
+        history.append(sum(losses) / len(losses))
+    network.eval()
+    return history
+
+
+@torch.no_grad()
+def imitation_plans(network: TransFuser, samples: DrivingSamples, batch_size: int = 64) -> Tensor:
+    """(S, 8, 3): the plans of a trained branch for all samples."""
+    network.eval()
+    return torch.cat([network(samples.features(index)) for index in ordered_batches(len(samples), batch_size)])

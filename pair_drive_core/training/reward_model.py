@@ -1,0 +1,96 @@
+"""Training of the reward world model: one binary cross-entropy a sub-score (paper section 3.4, METHOD section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pair_drive_core.models.pair_model import ReinforcementBranch
+from pair_drive_core.training.augmentation import AugmentationConfig, augment
+from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
+from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
+from pair_drive_core.training.reward_source import RewardSource
+from pair_drive_core.training.samples import DrivingSamples, shuffled_batches
+
+
+@dataclass(frozen=True)
+class RewardModelTrainingConfig:
+    """Training of the reward world model and, through it, of the reinforcement branch's backbone.
+
+    Attributes:
+        epochs: passes over the scenes.
+        batch_size: scenes an update.
+        candidates: random leaves around each reference; the reference, the human and the imitation plan come on top.
+        mix: references.
+        optimiser: AdamW.
+        augmentation: of the inputs.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    candidates: int = 21
+    mix: ReferenceMix = field(default_factory=ReferenceMix)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+
+def reward_model_loss(logits: Tensor, sub_scores: Tensor) -> Tensor:
+    """Mean binary cross-entropy over heads and trajectories, in nats.
+
+    Args:
+        logits: (B, K, S).
+        sub_scores: (B, K, S) in [0, 1]; values between are soft targets.
+    """
+    return functional.binary_cross_entropy_with_logits(logits, sub_scores)
+
+
+def train_reward_model(
+    branch: ReinforcementBranch,
+    samples: DrivingSamples,
+    imitation: Tensor,
+    rewards: RewardSource,
+    config: RewardModelTrainingConfig,
+    generator: torch.Generator,
+    progress: Progress = silent,
+) -> list[float]:
+    """Train backbone and reward heads in place on freshly drawn, simulated candidates.
+
+    Args:
+        branch: the reinforcement branch; its sampler is not touched.
+        samples: inputs and demonstrations.
+        imitation: (S, 8, 3), the imitation branch's plans.
+        rewards: the simulation.
+        config: settings.
+        generator: of randomness.
+        progress: is told of every update.
+
+    Returns:
+        The mean loss of each epoch, nats.
+    """
+    updates_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
+    parameters = [*branch.backbone.parameters(), *branch.reward.parameters()]
+    optimiser = Optimiser(parameters, config.optimiser, updates_an_epoch * config.epochs)
+    offsets = branch.sampler.config.offsets
+    history: list[float] = []
+    branch.train()
+    for epoch in range(config.epochs):
+        losses: list[float] = []
+        for index in shuffled_batches(len(samples), config.batch_size, generator):
+            human, plan = samples.human[index], imitation[index]
+            reference = draw_references(human, plan, config.mix, offsets, generator)
+            known = torch.stack((reference, human, plan), dim=1)
+            leaves = torch.cat((known, random_leaves(reference, config.candidates, offsets, generator)), dim=1)
+            target = rewards(index, leaves).sub_scores
+            bev = branch.backbone(augment(samples.features(index), config.augmentation, generator))
+            loss = reward_model_loss(branch.reward(bev, leaves), target)
+            optimiser.step(loss)
+            losses.append(float(loss.detach()))
+            done = epoch * updates_an_epoch + len(losses)
+            progress("reward model", done, updates_an_epoch * config.epochs, {"BCE": losses[-1]})
+        history.append(sum(losses) / len(losses))
+    branch.eval()
+    return history

@@ -1,0 +1,57 @@
+"""Training samples in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pair_drive_core.models.features import Features
+
+
+@dataclass(frozen=True)
+class DrivingSamples:
+    """Network inputs and demonstrations of S moments; images are kept in 8 bits.
+
+    Attributes:
+        camera: (S, 3, H, W) uint8.
+        lidar: (S, 1, h, w) uint8.
+        status: (S, 8), as in `Features`.
+        human: (S, 8, 3), the demonstrated trajectory, ego frame at t0; m, rad.
+    """
+
+    camera: Tensor
+    lidar: Tensor
+    status: Tensor
+    human: Tensor
+
+    @staticmethod
+    def from_features(parts: Sequence[Features], human: Tensor) -> DrivingSamples:
+        """Pack features of single moments, in the order of `human`, (S, 8, 3)."""
+        camera = torch.cat([(part.camera * 255.0).round().to(torch.uint8) for part in parts])
+        lidar = torch.cat([(part.lidar * 255.0).round().to(torch.uint8) for part in parts])
+        return DrivingSamples(camera, lidar, torch.cat([part.status for part in parts]), human.float())
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        return self.human.shape[0]
+
+    def features(self, index: Tensor) -> Features:
+        """Network inputs of some moments."""
+        return Features(self.camera[index].float() / 255.0, self.lidar[index].float() / 255.0, self.status[index])
+
+
+def shuffled_batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """One epoch of index batches in random order; the last one may be smaller, but never a single sample of many."""
+    order = torch.randperm(count, generator=generator)
+    parts = list(torch.split(order, batch_size))
+    if len(parts) > 1 and len(parts[-1]) < 2:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    yield from parts
+
+
+def ordered_batches(count: int, batch_size: int) -> Iterator[Tensor]:
+    """Index batches in order."""
+    yield from torch.split(torch.arange(count), batch_size)

@@ -1,0 +1,98 @@
+"""The learned planners: what they answer, from what, and why."""
+
+import math
+
+import pytest
+import torch
+
+from pair_drive_core.models import CheckpointError, build_features, save_checkpoint
+from pair_drive_core.planning.plan import PlanSource
+from pair_drive_core.planning.planner import Planner
+from pair_drive_core.policies import ImitationPlanner, ParallelConfig, ParallelPlanner, load_planner, plan_batch
+from pair_drive_core.scene import AgentInput, SceneError
+
+
+@pytest.fixture
+def planner(model):
+    return ParallelPlanner(model)
+
+
+def test_both_are_planners(model, planner):
+    assert isinstance(planner, Planner)
+    assert isinstance(ImitationPlanner(model.imitation, model.config.features), Planner)
+
+
+def test_imitation_plans_what_its_network_says(model, agent_input):
+    plan = ImitationPlanner(model.imitation, model.config.features).plan(agent_input)
+    expected = model.imitation(build_features(agent_input, model.config.features))[0]
+    torch.testing.assert_close(plan.poses, expected, atol=1e-4, rtol=1e-4)
+    assert plan.source is PlanSource.IMITATION
+    assert math.isnan(plan.score)
+    assert plan.candidates is None
+
+
+def test_first_candidate_is_the_imitation_plan(model, planner, agent_input):
+    candidates = planner.plan(agent_input).candidates
+    imitation = ImitationPlanner(model.imitation, model.config.features).plan(agent_input)
+    assert candidates.imitation_index == 0
+    assert torch.equal(candidates.poses[0], imitation.poses)
+    assert candidates.log_prob[0] == 0
+    assert (candidates.log_prob[1:] < 0).all()
+
+
+def test_plan_is_the_leaf_of_the_best_predicted_reward(planner, agent_input):
+    plan = planner.plan(agent_input)
+    best = int(plan.candidates.reward.argmax())
+    assert torch.equal(plan.poses, plan.candidates.poses[best])
+    assert plan.score == pytest.approx(float(plan.candidates.reward[best]))
+    assert plan.confidence == pytest.approx(float(plan.candidates.confidence[best]))
+    assert plan.source is (PlanSource.IMITATION if best == 0 else PlanSource.REINFORCEMENT)
+
+
+def test_imitation_plan_wins_when_nothing_beats_it_by_the_margin(model, agent_input):
+    plan = ParallelPlanner(model, config=ParallelConfig(margin=1.0)).plan(agent_input)
+    assert plan.source is PlanSource.IMITATION
+    assert torch.equal(plan.poses, plan.candidates.poses[0])
+
+
+@pytest.mark.parametrize("group_size", [4, 30])
+def test_group_size_can_be_chosen_at_inference(model, agent_input, group_size):
+    plan = ParallelPlanner(model, config=ParallelConfig(group_size=group_size)).plan(agent_input)
+    assert plan.candidates.poses.shape[0] == group_size
+
+
+def test_same_input_same_plan(planner, agent_input):
+    assert torch.equal(planner.plan(agent_input).poses, planner.plan(agent_input).poses)
+
+
+def test_batch_agrees_with_single_plans(model, planner, agent_input):
+    features = build_features(agent_input, model.config.features)
+    both = type(features).concatenate([features, features])
+    choice = plan_batch(model, both)
+    plan = planner.plan(agent_input)
+    leaves = choice.tree.leaves[torch.arange(2), choice.chosen]
+    torch.testing.assert_close(leaves, plan.poses.expand(2, -1, -1), atol=1e-4, rtol=1e-4)
+
+
+def test_missing_reading_is_an_error(planner, agent_input):
+    with pytest.raises(SceneError, match="CAM_F0"):
+        planner.plan(AgentInput(agent_input.status, {}, agent_input.lidar))
+
+
+def test_broken_network_is_an_error_not_a_plan(model, agent_input):
+    with torch.no_grad():
+        model.imitation.query.fill_(float("nan"))
+    with pytest.raises(SceneError, match="finite"):
+        ParallelPlanner(model).plan(agent_input)
+
+
+def test_load_planner_gives_back_what_was_saved(model, planner, agent_input, tmp_path):
+    save_checkpoint(tmp_path / "model.safetensors", model, {})
+    loaded = load_planner(tmp_path / "model.safetensors")
+    assert torch.equal(loaded.plan(agent_input).poses, planner.plan(agent_input).poses)
+
+
+def test_load_planner_refuses_other_files(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"no weights at all")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load_planner(tmp_path / "model.safetensors")
