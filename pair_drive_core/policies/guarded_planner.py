@@ -61,6 +61,7 @@ class GuardedPlanner:
         self._limits = limits
         self._deceleration = fallback_deceleration_mps2
         self._last_path: Tensor | None = None
+        self._epoch = 0
 
     @property
     def name(self) -> str:
@@ -70,6 +71,12 @@ class GuardedPlanner:
     def reset(self) -> None:
         """Forget the last path, as after a jump of time."""
         self._last_path = None
+
+    def reset_if(self, epoch: int) -> None:
+        """Forget the last path if the epoch (a count of jumps of time) is another one than before."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self.reset()
 
     def plan(self, agent_input: AgentInput) -> GuardedPlan:
         """Plan 4 s ahead of t0; never raises for what goes wrong inside the planner."""

@@ -1,0 +1,331 @@
+"""The planner as a lifecycle node: synchronised sensors in, one guarded plan out, stamped with the sensors' time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import rclpy
+import torch
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Path
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from visualization_msgs.msg import MarkerArray
+
+from pair_drive_core.evaluation import topics
+from pair_drive_core.evaluation.sensor_feed import SensorFeed
+from pair_drive_core.evaluation.topics import INPUT_TOPICS, InputKind, InputTopic
+from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
+from pair_drive_core.policies.synchronizer import SensorSet
+from pair_drive_core.scene import AgentInput
+from pair_drive_ros.conversions.candidates import to_candidates, to_markers
+from pair_drive_ros.conversions.diagnostics import Finding, Level, to_diagnostics
+from pair_drive_ros.conversions.trajectories import to_path, to_planned_trajectory
+from pair_drive_ros.inference_thread import InferenceThread
+from pair_drive_ros.message_types import message_type
+from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory
+from pair_drive_ros.parameters import ParameterError, declare, value_problems, values
+from pair_drive_ros.planner_health import PlannerHealth, input_findings, planner_finding, synchronizer_finding
+from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, coupled_problems, split_settings
+
+_US_PER_S = 1_000_000
+
+
+@dataclass(frozen=True)
+class PlanningJob:
+    """One complete set for the inference thread.
+
+    Attributes:
+        readings: the set.
+        frame_id: frame of its ego poses.
+        epoch: changes whenever time has jumped.
+        complete_s: monotonic time at which its last message came.
+    """
+
+    readings: SensorSet[tuple[InputTopic, Any]]
+    frame_id: str
+    epoch: int
+    complete_s: float
+
+
+class PlannerNode(LifecycleNode):  # type: ignore[misc]
+    """See the module; parameters are in `planner_parameters`, topics in `pair_drive_core.evaluation.topics`."""
+
+    def __init__(self, **node_options: Any) -> None:  # noqa: ANN401 - rclpy's own keyword arguments
+        super().__init__("pair_drive_planner", **node_options)
+        declare(self, PLANNER_PARAMETERS)
+        self._settings: NodeSettings = split_settings(values(self, PLANNER_PARAMETERS))[1]
+        self._planner: GuardedPlanner | None = None
+        self._feed: SensorFeed | None = None
+        self._thread: InferenceThread[PlanningJob] | None = None
+        self._health = PlannerHealth()
+        self._swap_lock = threading.Lock()
+        self._epoch = self._clock_jumps = 0
+        self._last_submitted_us: int | None = None
+        self._skew_s: dict[str, float] = {}
+        self._configure_error = ""
+        self._inputs: list[Any] = []
+        self._outputs: dict[str, Any] = {}
+        self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS_TOPIC, 10)
+        # Diagnostics keep coming on wall-clock time while a simulator pauses; the ages in them do not grow then.
+        self._timer = self.create_timer(
+            self._settings.diagnostics_period_s,
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        self._jump_handle = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(seconds=-0.5), on_clock_change=True),
+            post_callback=self._on_clock_jump,
+        )
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+
+    # --- lifecycle -------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and load the networks."""
+        given = values(self, PLANNER_PARAMETERS)
+        problems = coupled_problems(given)
+        if problems:
+            return self._refuse_to_configure("; ".join(problems))
+        settings, self._settings = split_settings(given)
+        try:
+            self._planner = settings.guarded_planner()
+        except (ValueError, OSError) as error:
+            return self._refuse_to_configure(" ".join(str(error).split()))
+        self._feed = settings.feed()
+        self._health = PlannerHealth()
+        self._configure_error = ""
+        for kind, name in (
+            (PlannedTrajectory, topics.PLAN_TOPIC),
+            (Path, topics.PATH_TOPIC),
+            (CandidateTrajectories, topics.CANDIDATES_TOPIC),
+            (MarkerArray, topics.MARKERS_TOPIC),
+        ):
+            self._outputs[name] = self.create_lifecycle_publisher(kind, name, 1)
+        self.get_logger().info(f"configured: planner {self._planner.name} on {settings.device}")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the inputs and start to plan."""
+        if self._feed is None:
+            return TransitionCallbackReturn.FAILURE
+        result = super().on_activate(state)
+        self._feed.reset()
+        self._last_submitted_us = None
+        self._health.activated_us = self._now_us()
+        self._thread = InferenceThread(self._work, "inference")
+        reliable = self._settings.sensor_reliability == "reliable"
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=self._settings.sensor_depth, reliability=reliability)
+        skipped = {"raw": InputKind.COMPRESSED_IMAGE, "compressed": InputKind.IMAGE}.get(self._settings.image_transport)
+        for name, entry in INPUT_TOPICS.items():
+            if entry.kind is not skipped:
+                callback = partial(self._receive, name)
+                self._inputs.append(self.create_subscription(message_type(entry.kind.value), name, callback, qos))
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop planning; nothing is published any more."""
+        self._stop_planning()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the networks."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and let go of everything."""
+        self._stop_planning()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, from where the node can be configured anew."""
+        self._stop_planning()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def start(self) -> bool:
+        """Configure and activate (parameter `autostart`); whether both succeeded."""
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return False
+        return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
+
+    def close(self) -> None:
+        """Stop the inference thread and destroy the node."""
+        self._stop_planning()
+        self._jump_handle.unregister()
+        self.destroy_node()
+
+    def _refuse_to_configure(self, reason: str) -> TransitionCallbackReturn:
+        self._configure_error = reason
+        self.get_logger().error(f"cannot configure: {reason}")
+        return TransitionCallbackReturn.FAILURE
+
+    def _stop_planning(self) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs.clear()
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+        self._health.activated_us = None
+
+    def _release(self) -> None:
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs.clear()
+        self._planner = self._feed = None
+
+    # --- parameters and time ---------------------------------------------------------------------------------------
+
+    def _on_set_parameters(self, changed: list[RosParameter]) -> SetParametersResult:
+        """Refuse what is wrong; once configured only another checkpoint may be set, and a bad one changes nothing."""
+        known = {parameter.name for parameter in PLANNER_PARAMETERS}
+        ours = {parameter.name: parameter.value for parameter in changed if parameter.name in known}
+        if not ours:
+            return SetParametersResult(successful=True)
+        given = {**values(self, PLANNER_PARAMETERS), **ours}
+        problems = value_problems(PLANNER_PARAMETERS, given) or coupled_problems(given)
+        configured = self._planner is not None
+        fixed = sorted(set(ours) - {"checkpoint"})
+        if not problems and configured and fixed:
+            problems = [f"{', '.join(fixed)}: can only be set while unconfigured; clean up the node first"]
+        if not problems and configured:
+            try:
+                planner = split_settings(given)[0].guarded_planner()
+            except (ValueError, OSError) as error:
+                problems = [f"{error}; the running planner stays"]
+            else:
+                with self._swap_lock:
+                    self._planner = planner
+        return SetParametersResult(successful=not problems, reason="; ".join(problems))
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        """Forget all readings when the node's clock jumps back."""
+        self._clock_jumps += 1
+        if self._feed is not None:
+            self._feed.reset()
+        self._last_submitted_us = None
+        if self._health.activated_us is not None:
+            self._health.activated_us = self._now_us()
+
+    def _now_us(self) -> int:
+        return int(self.get_clock().now().nanoseconds // 1000)
+
+    # --- planning --------------------------------------------------------------------------------------------------
+
+    def _receive(self, topic: str, message: Any) -> None:  # noqa: ANN401 - any of the input messages
+        """Take a message and hand complete sets to the inference thread."""
+        if self._feed is None or self._thread is None:
+            return
+        self._feed.receive(topic, message)
+        for readings in self._feed.take():
+            self._submit(self._feed, self._thread, readings)
+
+    def _submit(
+        self, feed: SensorFeed, thread: InferenceThread[PlanningJob], readings: SensorSet[tuple[InputTopic, Any]]
+    ) -> None:
+        """Hand a set to the inference thread unless it is too old or too soon after the last."""
+        epoch = feed.synchronizer.report.time_jumps + self._clock_jumps
+        if epoch != self._epoch:
+            self._epoch, self._last_submitted_us = epoch, None
+        age_s = (self._now_us() - readings.time_us) / _US_PER_S
+        if age_s > self._settings.stale_after_s:
+            self._health.stale += 1
+            return
+        last = self._last_submitted_us
+        if last is not None and readings.time_us - last < self._settings.plan_period_s * _US_PER_S:
+            return
+        self._last_submitted_us = readings.time_us
+        thread.submit(PlanningJob(readings, feed.odometry_frame, epoch, time.perf_counter()))
+
+    def _work(self, job: PlanningJob) -> None:
+        """Plan and publish; runs on the inference thread."""
+        feed = self._feed
+        with self._swap_lock:
+            planner = self._planner
+        if feed is None or planner is None:
+            return
+        agent_input = feed.decode(job.readings)
+        if agent_input is None:
+            return
+        planner.reset_if(job.epoch)
+        result = planner.plan(agent_input)
+        self._skew_s = job.readings.skew_s
+        if result.failed:
+            self.get_logger().error(f"planner failed, fallback taken: {result.reason}", throttle_duration_sec=1.0)
+        self._publish(result, agent_input, job, planner.name)
+
+    def _publish(self, result: GuardedPlan, agent_input: AgentInput, job: PlanningJob, planner: str) -> None:
+        """The plan first: everything else can wait."""
+        status = agent_input.now
+        age_s = (self._now_us() - status.time_us) / _US_PER_S
+        plan = to_planned_trajectory(result, status, job.frame_id, age_s, planner)
+        self._outputs[topics.PLAN_TOPIC].publish(plan)
+        self._health.record(result, status.time_us, age_s, time.perf_counter() - job.complete_s)
+        self._outputs[topics.PATH_TOPIC].publish(to_path(plan))
+        candidates = None
+        leaves = result.plan.candidates
+        if leaves is not None:
+            candidates = to_candidates(leaves, status, job.frame_id, result.plan.interval_s)
+            if self._settings.publish_candidates:
+                self._outputs[topics.CANDIDATES_TOPIC].publish(candidates)
+        if self._settings.publish_markers:
+            self._outputs[topics.MARKERS_TOPIC].publish(to_markers(plan, candidates))
+
+    # --- diagnostics -----------------------------------------------------------------------------------------------
+
+    def _publish_diagnostics(self) -> None:
+        state = self._state_machine.current_state[1]
+        now_us = self._now_us()
+        findings = [Finding("lifecycle", Level.ERROR if self._configure_error else Level.OK, state)]
+        if self._configure_error:
+            findings = [Finding("lifecycle", Level.ERROR, f"{state}; cannot configure: {self._configure_error}")]
+        if self._feed is not None and self._planner is not None and self._thread is not None:
+            settings = self._settings
+            findings += input_findings(self._feed, self._health, now_us, settings.stale_after_s, settings.startup_s)
+            findings.append(synchronizer_finding(self._feed, self._health, self._thread.replaced))
+            findings.append(planner_finding(self._health, self._planner.name, self._skew_s))
+        self._diagnostics.publish(to_diagnostics(findings, self.get_name(), now_us))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until it is shut down; exit code 2 for parameters that are refused."""
+    # The plan of one moment is one thread's work; more threads only take the cores of the other nodes.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    rclpy.init(args=arguments)
+    node: PlannerNode | None = None
+    try:
+        node = PlannerNode()
+        if node.get_parameter("autostart").value and not node.start():
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except ParameterError as error:
+        print(f"planner_node: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.close()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
