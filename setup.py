@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -13,6 +13,17 @@ def requirements(name: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+NATIVE = Path("pair_drive_core/scoring/native")
+scorer = Extension(
+    "pair_drive_core.scoring.native.kernel",
+    sources=[str(NATIVE / "kernel.cpp")],
+    depends=[str(header.relative_to(ROOT)) for header in sorted((ROOT / NATIVE).glob("*.h*"))],
+    language="c++",
+    extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+    optional=True,  # without a compiler the torch scorer serves, and says so
+)
+
 setup(
     name="pair-drive-core",
     version="0.1.0",
@@ -22,7 +33,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["pair_drive_core", "pair_drive_core.*"]),
-    package_data={"pair_drive_core": ["py.typed", "checkpoints/*.safetensors", "**/*.cpp", "**/*.hpp", "**/*.msg"]},
+    package_data={
+        "pair_drive_core": ["py.typed", "checkpoints/*.safetensors", "**/*.cpp", "**/*.h", "**/*.hpp", "**/*.msg"]
+    },
+    ext_modules=[scorer],
     install_requires=requirements("base"),
     extras_require={"cuda": ["torch!=2.13.0+cpu"], "ray": ["ray>=2.9"]},
     entry_points={"console_scripts": ["pair-drive = pair_drive_core.cli.main:main"]},
