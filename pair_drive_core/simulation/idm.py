@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
+import numpy as np
+import numpy.typing as npt
+
 from pair_drive_core.scene import SceneError
+
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,10 @@ class IdmParameters:
                 raise SceneError(f"IdmParameters.{name}: expected a positive number, got {getattr(self, name)}")
         return self
 
-    def acceleration(self, speed: float, desired_speed: float, gap: float, leader_speed: float) -> float:
-        """Acceleration within the driver's limits, m/s^2.
+    def acceleration(
+        self, speed: npt.ArrayLike, desired_speed: npt.ArrayLike, gap: npt.ArrayLike, leader_speed: npt.ArrayLike
+    ) -> FloatArray:
+        """Acceleration within the driver's limits, m/s^2; the arguments broadcast.
 
         Args:
             speed: own speed, m/s.
@@ -48,11 +55,10 @@ class IdmParameters:
             gap: free distance to the leader, m; taken as at least `min_gap_m`.
             leader_speed: the leader's speed along one's own heading, m/s.
         """
-        approach = (
-            speed * (speed - leader_speed) / (2.0 * sqrt(self.max_acceleration_mps2 * self.max_deceleration_mps2))
-        )
-        wanted_gap = self.min_gap_m + speed * self.headway_s + approach
-        free_gap = max(gap, self.min_gap_m)
-        pull = 1.0 - pow(speed / desired_speed, self.exponent) - (wanted_gap / free_gap) ** 2
-        wanted = float(self.max_acceleration_mps2 * pull)
-        return min(max(wanted, -self.max_deceleration_mps2), self.max_acceleration_mps2)
+        v = np.asarray(speed, dtype=np.float64)
+        softness = 2.0 * sqrt(self.max_acceleration_mps2 * self.max_deceleration_mps2)
+        wanted_gap = self.min_gap_m + v * self.headway_s + v * (v - np.asarray(leader_speed)) / softness
+        free_gap = np.maximum(gap, self.min_gap_m)
+        pull = 1.0 - (v / np.asarray(desired_speed)) ** self.exponent - (wanted_gap / free_gap) ** 2
+        limited = np.clip(self.max_acceleration_mps2 * pull, -self.max_deceleration_mps2, self.max_acceleration_mps2)
+        return np.asarray(limited, dtype=np.float64)

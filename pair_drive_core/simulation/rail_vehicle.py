@@ -71,7 +71,7 @@ class RailVehicle:
 
     def drive(self, parameters: IdmParameters, gap: float, leader_speed: float, step_s: float) -> None:
         """Advance by one explicit Euler step."""
-        acceleration = parameters.acceleration(self.speed, self.desired_speed, gap, leader_speed)
+        acceleration = float(parameters.acceleration(self.speed, self.desired_speed, gap, leader_speed))
         self.progress += step_s * self.speed
         self.speed = max(self.speed + step_s * acceleration, 0.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -74,14 +75,14 @@ def touches_ego_at_start(scene: Scene, objects: TrackedObjects) -> Tensor:
     return objects.present[0] & boxes_intersect(corners, ego)
 
 
-def select_objects(objects: TrackedObjects, keep: Tensor) -> TrackedObjects:
-    """The rows of some objects.
+def select_objects(objects: TrackedObjects, rows: Tensor) -> TrackedObjects:
+    """Some of the objects.
 
     Args:
         objects: N objects.
-        keep: (N,) bool.
+        rows: (N,) bool, or int64 indices in the order wanted.
     """
-    index = keep.nonzero()[:, 0]
+    index = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
     return TrackedObjects(
         tuple(objects.tokens[i] for i in index.tolist()),
         objects.types[index],
@@ -92,15 +93,23 @@ def select_objects(objects: TrackedObjects, keep: Tensor) -> TrackedObjects:
     )
 
 
-def vehicles_at_start(scene: Scene) -> TrackedObjects:
-    """The vehicles observed at t0, in the scene's order, as a single row of states."""
+def objects_at_start(scene: Scene) -> TrackedObjects:
+    """The objects observed at t0, in the scene's order, as a single row of states.
+
+    Raises:
+        SceneError: if the scene has not even the key frame at t0.
+    """
     objects = scene.objects
     if objects.states.shape[0] == 0:
         raise SceneError("Scene.objects: expected at least the key frame at t0, got none")
-    vehicles = select_objects(objects, objects.present[0] & (objects.types == int(ObjectType.VEHICLE)))
-    return TrackedObjects(
-        vehicles.tokens, vehicles.types, vehicles.sizes, vehicles.states[:1], vehicles.present[:1], vehicles.interval_s
-    )
+    first = replace(objects, states=objects.states[:1], present=objects.present[:1])
+    return select_objects(first, objects.present[0])
+
+
+def vehicles_at_start(scene: Scene) -> TrackedObjects:
+    """The vehicles observed at t0; see `objects_at_start`."""
+    objects = objects_at_start(scene)
+    return select_objects(objects, objects.types == int(ObjectType.VEHICLE))
 
 
 def with_recorded_others(scene: Scene, vehicles: TrackedObjects, states: Tensor, present: Tensor) -> TrackedObjects:

@@ -1,0 +1,79 @@
+"""PDM-Closed's proposals: several target speeds on each of several parallel paths, driven by the IDM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from pair_drive_core.planning.pdm_forecast import Forecast
+from pair_drive_core.planning.pdm_leaders import SEARCH_INTERVAL, LeaderSearch, find_obstacles
+from pair_drive_core.planning.pdm_paths import ParallelPaths
+from pair_drive_core.scene import Scene
+from pair_drive_core.simulation.idm import IdmParameters
+from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
+
+FloatArray = npt.NDArray[np.float64]
+_REACH_S = 5.0
+"""The corridor reaches as far as the fastest proposal gets on a free road in this time."""
+
+
+@dataclass(frozen=True)
+class PdmClosedConfig:
+    """What PDM-Closed tries; the defaults are those of the official metric cache.
+
+    Attributes:
+        lateral_offsets_m: paths beside the centre line, left positive.
+        speed_fractions: target speeds as fractions of the speed limit.
+        driver: manners of the IDM; `desired_speed_mps` stands in for an unknown speed limit.
+    """
+
+    lateral_offsets_m: tuple[float, ...] = (0.0, -1.0, 1.0)
+    speed_fractions: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    driver: IdmParameters = field(
+        default_factory=lambda: IdmParameters(
+            desired_speed_mps=15.0,
+            min_gap_m=1.0,
+            headway_s=1.5,
+            max_acceleration_mps2=1.5,
+            max_deceleration_mps2=3.0,
+            exponent=10.0,
+        )
+    )
+
+
+def drive_proposals(
+    scene: Scene, forecast: Forecast, limit_mps: float | None, config: PdmClosedConfig
+) -> tuple[ParallelPaths, FloatArray]:
+    """Unroll all proposals for 4 s (official `PDMGenerator`).
+
+    Args:
+        scene: the scene at t0.
+        forecast: what the others are expected to do.
+        limit_mps: speed limit of the lane under the ego; None where it is not known.
+        config: paths, speeds and manners.
+
+    Returns:
+        The paths, and (L * V, 41, 3) poses of the rear axle in their frame; path by path, slow to fast.
+    """
+    limit = config.driver.desired_speed_mps if limit_mps is None else limit_mps
+    paths = ParallelPaths.beside(scene, config.lateral_offsets_m)
+    targets = limit * np.array(config.speed_fractions)
+    start = paths.project(np.zeros(2))
+    corridors = paths.corridors(start, float(targets.max()) * _REACH_S, scene.vehicle.width_m)
+    obstacles = find_obstacles(scene, forecast, paths, corridors)
+    leaders = LeaderSearch(obstacles, scene.vehicle, shapely.length(paths.lines), (start.shape[0], targets.shape[0]))
+    progress = np.repeat(start[:, None], targets.shape[0], axis=1)
+    speed = np.full_like(progress, float(scene.ego.velocity[0]))
+    poses = np.empty((*progress.shape, SIMULATION_STEPS, 3))
+    poses[:, :, 0] = paths.poses(progress)
+    for step in range(1, SIMULATION_STEPS):
+        if step % SEARCH_INTERVAL == 0:
+            leaders.update(step // SEARCH_INTERVAL - 1, poses[:, :, step - 1], progress)
+        acceleration = config.driver.acceleration(speed, targets, leaders.rear - progress, leaders.speed)
+        progress = progress + STEP_S * speed
+        speed = speed + STEP_S * acceleration
+        poses[:, :, step] = paths.poses(progress)
+    return paths, poses.reshape(-1, SIMULATION_STEPS, 3)
