@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from pair_drive_core.cli import cache
+
 app = typer.Typer(
     name="pair-drive",
     help="Parallel imitation and reinforcement learning for end-to-end driving.",
@@ -16,6 +18,9 @@ app = typer.Typer(
 
 USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 """What bad input raises; anything else is a defect and keeps its traceback."""
+
+
+app.add_typer(cache.app, name="cache")
 
 
 @app.callback()

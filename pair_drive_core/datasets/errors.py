@@ -14,6 +14,10 @@ class DatasetError(ValueError):
         self.path = Path(path)
         self.problem = problem
 
+    def __reduce__(self) -> tuple[type[DatasetError], tuple[Path, str]]:
+        """Errors travel between processes."""
+        return type(self), (self.path, self.problem)
+
 
 class UntrustedPickleError(DatasetError):
     """A pickle that asks for something other than numpy arrays and builtins."""

@@ -233,8 +233,10 @@ class NuplanMap:
             elements = getattr(self, field.name)
             _require_unique(field.name, (element.fid for element in elements))
             for element in elements:
-                if element.polygon.is_empty or element.polygon.area <= 0.0:
-                    raise SceneError(f"NuplanMap.{field.name} {element.fid}: expected a polygon with an area")
+                shape = element.polygon
+                if not isinstance(shape, Polygon) or shape.is_empty or shape.area <= 0.0:
+                    name = f"NuplanMap.{field.name} {element.fid}"
+                    raise SceneError(f"{name}: expected one polygon with an area, got {shape.geom_type}")
         _require_unique("lanes + lane_connectors", [e.fid for e in self.lanes] + [e.fid for e in self.lane_connectors])
         _require_unique(
             "roadblocks + connectors", [e.fid for e in self.roadblocks] + [e.fid for e in self.roadblock_connectors]

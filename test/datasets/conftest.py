@@ -61,6 +61,11 @@ def _lane_line(arm, outward, lane):
     return LineString(ends if outward else ends[::-1])
 
 
+def _union(parts):
+    """One polygon of several that touch; the overlap closes gaps of rounding."""
+    return union_all([part.buffer(0.01, join_style="mitre") for part in parts])
+
+
 def _bezier(start, start_angle, end, end_angle):
     reach = 0.5 * np.linalg.norm(end - start)
     a, b = start + reach * _unit(start_angle), end - reach * _unit(end_angle)
@@ -83,7 +88,7 @@ def make_town_map() -> NuplanMap:
                 left, right = (_shifted(line, s * LANE_WIDTH / 2) for s in (1, -1))
                 group.append(MapLane(fid, block, k, _strip(line), line, left, right, 13.4 if k == 0 else None))
             lanes += group
-            blocks.append(Roadblock(block, union_all([lane.polygon for lane in group])))
+            blocks.append(Roadblock(block, _union([lane.polygon for lane in group])))
     by_fid = {lane.fid: lane for lane in lanes}
     ways, connectors = [], []
     for a, source in enumerate(ARMS):
@@ -104,7 +109,7 @@ def make_town_map() -> NuplanMap:
                 )
             ways += group
             connectors.append(
-                RoadblockConnector(block, 100 + 2 * a, 101 + 2 * b, 700, union_all([w.polygon for w in group]))
+                RoadblockConnector(block, 100 + 2 * a, 101 + 2 * b, 700, _union([w.polygon for w in group]))
             )
     x, y = ORIGIN
     stops = []
