@@ -53,9 +53,9 @@ class SensorMounts:
         lidar: frame of the point clouds.
     """
 
-    front_left: tuple[float, ...] = (1.65, 0.5, 1.6, 0.0, 0.0, 0.96)
-    front: tuple[float, ...] = (1.7, 0.0, 1.6, 0.0, 0.0, 0.0)
-    front_right: tuple[float, ...] = (1.65, -0.5, 1.6, 0.0, 0.0, -0.96)
+    front_left: tuple[float, ...] = (1.55, 0.42, 1.55, 0.0, 0.0, math.radians(55.0))
+    front: tuple[float, ...] = (1.66, 0.0, 1.55, 0.0, 0.0, 0.0)
+    front_right: tuple[float, ...] = (1.55, -0.42, 1.55, 0.0, 0.0, math.radians(-55.0))
     lidar: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def of_camera(self, name: str) -> tuple[float, ...]:

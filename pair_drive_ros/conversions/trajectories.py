@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from geometry_msgs.msg import PoseStamped
@@ -13,8 +11,8 @@ from pair_drive_core.evaluation.messages import MessageError, stamp_us, yaw_of
 from pair_drive_core.geometry import compose_se2, wrap_angle
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.policies.guarded_planner import GuardedPlan
-from pair_drive_core.scene import EgoStatus, Trajectory
-from pair_drive_core.scene.sensors import FloatArray
+from pair_drive_core.scene import EgoStatus, SceneError, Trajectory
+from pair_drive_core.simulation.plan_follower import TimedPlan
 from pair_drive_ros.conversions.odometry import to_pose
 from pair_drive_ros.conversions.stamps import to_duration, to_header
 from pair_drive_ros.msg import PlannedTrajectory, TrajectoryPoint
@@ -24,23 +22,6 @@ _SOURCES = {
     PlanSource.REINFORCEMENT: PlannedTrajectory.REINFORCEMENT,
     PlanSource.FALLBACK: PlannedTrajectory.FALLBACK,
 }
-
-
-@dataclass(frozen=True)
-class TimedPath:
-    """What a follower needs of a planned trajectory.
-
-    Attributes:
-        start_us: t0.
-        time_s: (P,), after t0, strictly increasing, the first one 0.
-        poses: (P, 3), rear axle in `frame_id`; m, rad.
-        frame_id: frame of the poses.
-    """
-
-    start_us: int
-    time_s: FloatArray
-    poses: FloatArray
-    frame_id: str
 
 
 def to_planned_trajectory(
@@ -98,18 +79,15 @@ def to_path(message: PlannedTrajectory) -> Path:
     return path
 
 
-def timed_path(message: PlannedTrajectory) -> TimedPath:
-    """A planned trajectory as arrays.
+def timed_plan(message: PlannedTrajectory) -> TimedPlan:
+    """A planned trajectory as arrays, in the message's frame.
 
     Raises:
         MessageError: for fewer than two points, times that do not increase, or numbers that are not finite.
     """
-    if len(message.points) < 2:
-        raise MessageError(f"planned trajectory: expected at least 2 points, got {len(message.points)}")
+    poses = [(p.pose.position.x, p.pose.position.y, yaw_of(p.pose.orientation)) for p in message.points]
     time_s = np.array([stamp_us(point.time_from_start) * 1e-6 for point in message.points])
-    poses = np.array([(p.pose.position.x, p.pose.position.y, yaw_of(p.pose.orientation)) for p in message.points])
-    if not np.isfinite(poses).all():
-        raise MessageError("planned trajectory: expected finite poses")
-    if (np.diff(time_s) <= 0).any():
-        raise MessageError(f"planned trajectory: expected increasing times, got {time_s.tolist()}")
-    return TimedPath(stamp_us(message.header.stamp), time_s, poses, str(message.header.frame_id))
+    try:
+        return TimedPlan(stamp_us(message.header.stamp), time_s, np.array(poses).reshape(-1, 3)).validate()
+    except SceneError as error:
+        raise MessageError(f"planned trajectory: {error}") from None

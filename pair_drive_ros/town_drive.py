@@ -1,0 +1,118 @@
+"""One drive through a town, step by step, with the ego driven by plans or by its built-in human; no node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pair_drive_core.scene import PACIFICA, CameraImage, DrivingCommand, EgoStatus, LidarSweep, Scene
+from pair_drive_core.simulation.plan_follower import TimedPlan, follow
+from pair_drive_core.town import STEP_S, SceneCutter, Town, TownSensors, TownSimulator
+
+_US_PER_S = 1_000_000
+HISTORY_S = 1.5
+"""A moment needs this much of the past before it can be scored."""
+
+
+@dataclass(frozen=True)
+class TownReadings:
+    """What the ego's sensors give at one moment.
+
+    Attributes:
+        status: the ego.
+        yaw_rate: rad/s.
+        cameras: by NAVSIM name.
+        lidar: the sweep.
+    """
+
+    status: EgoStatus
+    yaw_rate: float
+    cameras: dict[str, CameraImage]
+    lidar: LidarSweep
+
+
+class TownDrive:
+    """A town, its ego, and what the ego sees.
+
+    Args:
+        layout_seed: which town.
+        seed: of traffic and people.
+        image_width_px: of each camera.
+    """
+
+    def __init__(self, layout_seed: int, seed: int, image_width_px: int) -> None:
+        self._simulator = TownSimulator(Town.build(layout_seed), seed)
+        self._simulator.run(HISTORY_S)
+        self._cutter = SceneCutter(self._simulator)
+        self._sensors = TownSensors(self._simulator)
+        self._image_width_px = image_width_px
+        self._state: Tensor | None = None
+
+    @property
+    def step(self) -> int:
+        """Index of the last moment."""
+        return len(self._simulator.moments) - 1
+
+    @property
+    def time_us(self) -> int:
+        """Time of the last moment."""
+        return round(self._simulator.now.time_s * _US_PER_S)
+
+    @property
+    def command(self) -> DrivingCommand:
+        """Where the route goes."""
+        return self._cutter.command_at(self.step)
+
+    def status(self) -> EgoStatus:
+        """The ego now."""
+        now = self._simulator.now
+        ego = self._simulator.ego
+        velocity = np.array([now.speed_mps[ego], 0.0])
+        return EgoStatus(self.time_us, now.pose[ego].copy(), velocity, now.acceleration[ego].copy(), self.command)
+
+    def readings(self) -> TownReadings:
+        """Render all sensors."""
+        now = self._simulator.now
+        ego, step = self._simulator.ego, self.step
+        world = self._sensors.world(step)
+        cameras = self._sensors.cameras(step, width_px=self._image_width_px, world=world)
+        yaw_rate = float(now.curvature[ego] * now.speed_mps[ego])
+        if self._state is not None:
+            yaw_rate = float(self._state[9])
+        return TownReadings(self.status(), yaw_rate, cameras, self._sensors.lidar(step, world=world))
+
+    def advance(self, plan: TimedPlan | None) -> None:
+        """Move on by one step, the ego along a plan; None leaves it to the built-in human.
+
+        Once plans have driven the ego it stays with the vehicle model, so a missing plan must be bridged by the caller
+        with the last one.
+        """
+        if plan is not None:
+            state = self._vehicle_state()
+            self._state = follow(plan, self.time_us, state)
+            vector = self._state.numpy()
+            self._simulator.set_ego(vector[:3], vector[3:5], np.array([vector[5], vector[3] * vector[9]]))
+        self._simulator.step()
+
+    def scene_at(self, step: int) -> Scene | None:
+        """Ground truth of a moment; None as long as its future is not known."""
+        return self._cutter.scene_at(step) if step in self._cutter.steps else None
+
+    def _vehicle_state(self) -> Tensor:
+        """The state of the vehicle model; taken over from the human at the first plan."""
+        if self._state is not None:
+            return self._state
+        now, ego = self._simulator.now, self._simulator.ego
+        state = torch.zeros(11, dtype=torch.float64)
+        state[:3] = torch.from_numpy(now.pose[ego])
+        state[3], state[5] = float(now.speed_mps[ego]), float(now.acceleration[ego, 0])
+        state[7] = float(np.arctan(PACIFICA.wheel_base_m * now.curvature[ego]))
+        state[9] = float(now.curvature[ego] * now.speed_mps[ego])
+        return state
+
+
+STEP_US = round(STEP_S * _US_PER_S)
+"""Time between two moments."""
