@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from pair_drive_core.geometry import box_corners, boxes_intersect
-from pair_drive_core.scene import PLAN_STEPS, STATE_SIZE, PackedRings, Scene, SceneError, TrackedObjects
+from pair_drive_core.scene import (
+    PLAN_STEPS,
+    STATE_SIZE,
+    MapLayer,
+    MapPolygons,
+    PackedRings,
+    Scene,
+    SceneError,
+    TrackedObjects,
+)
 from pair_drive_core.scoring.metric import Metric
 from pair_drive_core.scoring.prepared import PreparedScenes
 from pair_drive_core.simulation.log_replay import replay_objects
@@ -18,6 +27,16 @@ from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S, plan_s
 
 STOPPED_SPEED_MPS = 0.05
 """A track first seen at most this fast counts as standing (nuPlan `is_track_stopped`)."""
+
+SCORED_LAYERS = (
+    MapLayer.LANE,
+    MapLayer.INTERSECTION,
+    MapLayer.DRIVABLE_AREA,
+    MapLayer.LANE_CONNECTOR,
+    MapLayer.CARPARK_AREA,
+    MapLayer.ROADBLOCK,
+)
+"""Map layers of the official drivable map; polygons of other layers are left out."""
 
 
 def prepare_scenes(
@@ -68,6 +87,7 @@ class _Packer:
         self.history: list[Tensor] = []
         self.has_history: list[bool] = []
         self.objects: list[TrackedObjects] = []
+        self.map: list[MapPolygons] = []
         self.rings: list[PackedRings] = []
         self.centerline: list[Tensor] = []
         self.red_tokens: list[tuple[str, ...]] = []
@@ -97,7 +117,8 @@ class _Packer:
         self.ego.append(state)
         self._add_history(scene, origin)
         self._add_objects(scene, tracks, origin)
-        self.rings.append(_shift_rings(scene.map.rings, origin))
+        self.map.append(_scored_layers(scene.map))
+        self.rings.append(_shift_rings(self.map[-1].rings, origin))
         self.centerline.append(_shift(scene.route.centerline, origin))
         self._add_lights(scene, origin)
         self.human.append(_human_poses(scene))
@@ -159,7 +180,7 @@ class _Packer:
             vehicle=scenes[0].vehicle,
             tokens=tuple(scene.token for scene in scenes),
             object_tokens=tuple(o.tokens for o in self.objects),
-            polygon_tokens=tuple(scene.map.tokens for scene in scenes),
+            polygon_tokens=tuple(polygons.tokens for polygons in self.map),
             red_tokens=tuple(self.red_tokens),
             time_us=torch.from_numpy(time_us),
             origin=torch.stack(self.origin),
@@ -175,9 +196,9 @@ class _Packer:
             object_is_agent=is_agent,
             object_stopped=_stopped_when_first_seen(states, present, is_agent),
             object_offsets=_offsets(len(o.tokens) for o in self.objects),
-            polygon_layers=torch.cat([scene.map.layers for scene in scenes]).to(torch.int64),
-            polygon_on_route=torch.cat([scene.map.on_route for scene in scenes]),
-            polygon_offsets=_offsets(len(scene.map.tokens) for scene in scenes),
+            polygon_layers=torch.cat([polygons.layers for polygons in self.map]).to(torch.int64),
+            polygon_on_route=torch.cat([polygons.on_route for polygons in self.map]),
+            polygon_offsets=_offsets(len(polygons.tokens) for polygons in self.map),
             ring_points=ring_points,
             ring_offsets=ring_offsets,
             centerline=torch.cat(self.centerline),
@@ -198,6 +219,16 @@ def _shift(points: Tensor, origin: Tensor) -> Tensor:
     moved = points.to(torch.float64).clone()
     moved[..., :2] -= origin
     return moved
+
+
+def _scored_layers(polygons: MapPolygons) -> MapPolygons:
+    """Only the polygons whose layer the metric looks at."""
+    keep = torch.isin(polygons.layers, torch.tensor([int(layer) for layer in SCORED_LAYERS])).nonzero()[:, 0].tolist()
+    if len(keep) == len(polygons.tokens):
+        return polygons
+    rings = PackedRings.from_sequences([polygons.rings[i] for i in keep], dtype=polygons.rings.points.dtype)
+    tokens = tuple(polygons.tokens[i] for i in keep)
+    return MapPolygons(tokens, polygons.layers[keep], rings, polygons.on_route[keep])
 
 
 def _shift_rings(rings: PackedRings, origin: Tensor) -> PackedRings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pair_drive_core.scene import VehicleParameters
 from pair_drive_core.scoring.metric import Metric
+from pair_drive_core.scoring.polygon_index import PolygonIndex
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,16 @@ class PreparedScenes:
     def device(self) -> torch.device:
         """Where the tensors live."""
         return self.ego.device
+
+    @cached_property
+    def polygon_index(self) -> PolygonIndex:
+        """The map polygons, indexed for point tests (built once)."""
+        return PolygonIndex.build(self.ring_points, self.ring_offsets)
+
+    @cached_property
+    def red_index(self) -> PolygonIndex:
+        """The polygons of the red connectors, indexed for point tests (built once)."""
+        return PolygonIndex.build(self.red_points, self.red_ring_offsets)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PreparedScenes:
         """Move to a device and change the floating-point type (`origin` stays float64)."""

@@ -1,0 +1,210 @@
+"""Scores of many candidates in many scenes: one call, no gradients, deterministic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, Scene, SceneError
+from pair_drive_core.scene.validation import require_dtype, require_shape
+from pair_drive_core.scoring.epdms import epdms
+from pair_drive_core.scoring.human_filter import HumanFilter, forgive
+from pair_drive_core.scoring.metric import Metric
+from pair_drive_core.scoring.pdm_scores import PdmScores
+from pair_drive_core.scoring.pdms import pdms
+from pair_drive_core.scoring.preparation import prepare_scenes
+from pair_drive_core.scoring.prepared import PreparedScenes
+from pair_drive_core.scoring.progress import ego_progress
+from pair_drive_core.scoring.rollouts import MAX_COORDINATE_M, on_earth
+from pair_drive_core.scoring.sub_scores import SubScores, concatenate, sub_scores
+from pair_drive_core.simulation import interpolate_plans, plan_sampling, simulate_poses
+
+Normalisation = Literal["single", "batch"]
+
+CHUNK_CPU = 256
+CHUNK_CUDA = 16384
+"""Rollouts scored at a time; about 0.7 MB each in float32 (see docs/scoring.md)."""
+
+
+@torch.no_grad()
+def score(
+    scenes: Sequence[Scene] | PreparedScenes,
+    trajectories: Tensor,
+    metric: Metric = Metric.V2,
+    *,
+    normalisation: Normalisation = "single",
+    human_filter: HumanFilter = HumanFilter.FIXED,
+    reference: Tensor | None = None,
+    extended_comfort: Tensor | None = None,
+    interval_s: float = PLAN_INTERVAL_S,
+    chunk: int | None = None,
+) -> PdmScores:
+    """Simulate and score plans.
+
+    A plan with a NaN, an infinite or an absurdly large number is invalid: all its sub-scores and its total are 0, and
+    it changes nothing for the others. Everything else, standing still and reversing included, is driven and scored.
+
+    Args:
+        scenes: S scenes, or what `prepare_scenes` made of them (saves preparing them again).
+        trajectories: (S, K, 8, 3), plans in each scene's ego frame at t0, float32 or float64, on the device to be used.
+            Scenes are prepared in this type; a prepared batch must have it already.
+        metric: V1 is PDMS, V2 is EPDMS.
+        normalisation: what progress is measured against: "single" compares each plan with PDM-Closed only, as one
+            official call a plan does; "batch" with PDM-Closed and all plans of the scene, as one official call for all.
+        human_filter: V2 only; scenes without a demonstration are never filtered.
+        reference: (S, 41, 3), PDM-Closed's poses at 10 Hz, global, float64; replaces the scenes' own.
+        extended_comfort: (S, K), V2 only, enters the total; NaN where there is no previous frame.
+        interval_s: time between two poses of a plan.
+        chunk: rollouts to score at a time, bounds the memory.
+
+    Raises:
+        SceneError: if shapes or types do not fit, or a scene has no PDM-Closed reference.
+    """
+    require_shape("score: trajectories", trajectories, ("S", "K", "P", 3))
+    require_dtype("score: trajectories", trajectories, torch.float32, torch.float64)
+    prepared = _prepared(scenes, trajectories, metric)
+    if reference is not None:
+        require_shape("score: reference", reference, (len(prepared), prepared.sample_index.shape[1], 3))
+        prepared = prepared.with_reference(reference)
+    missing = [t for t, has in zip(prepared.tokens, prepared.has_reference.tolist(), strict=True) if not has]
+    if missing:
+        raise SceneError(
+            f"score: expected a PDM-Closed reference in every scene (Scene.reference or `reference`), "
+            f"missing in {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}"
+        )
+    if extended_comfort is not None:
+        require_shape("score: extended_comfort", extended_comfort, tuple(trajectories.shape[:2]))
+    parts = [
+        _score_candidates(part, trajectories[first : first + len(part)], human_filter, interval_s, chunk)
+        for first, part in _scene_chunks(prepared, _chunk_size(chunk, trajectories))
+    ]
+    candidates = concatenate([part[0] for part in parts], dim=0)
+    baselines = concatenate([part[1] for part in parts], dim=0)
+    valid = torch.cat([part[2] for part in parts])
+    return _aggregate(prepared, candidates, baselines, valid, normalisation, human_filter, extended_comfort)
+
+
+def _prepared(scenes: Sequence[Scene] | PreparedScenes, trajectories: Tensor, metric: Metric) -> PreparedScenes:
+    """The prepared scenes, checked against the trajectories."""
+    if not isinstance(scenes, PreparedScenes):
+        scenes = prepare_scenes(scenes, metric, trajectories.dtype, trajectories.device)
+    if scenes.metric is not metric:
+        raise SceneError(f"score: expected scenes prepared for {metric.value}, got {scenes.metric.value}")
+    if len(scenes) != trajectories.shape[0]:
+        raise SceneError(f"score: expected trajectories for {len(scenes)} scenes, got {trajectories.shape[0]}")
+    if scenes.dtype != trajectories.dtype or scenes.device != trajectories.device:
+        raise SceneError(
+            f"score: expected trajectories like the prepared scenes ({scenes.dtype} on {scenes.device}), "
+            f"got {trajectories.dtype} on {trajectories.device}"
+        )
+    return scenes
+
+
+def _chunk_size(chunk: int | None, trajectories: Tensor) -> int:
+    if chunk is not None:
+        if chunk < 1:
+            raise SceneError(f"score: expected a chunk of at least 1 rollout, got {chunk}")
+        return chunk
+    return CHUNK_CUDA if trajectories.is_cuda else CHUNK_CPU
+
+
+def _scene_chunks(prepared: PreparedScenes, chunk: int) -> list[tuple[int, PreparedScenes]]:
+    """Groups of at most `chunk` scenes, so that a chunk holds at least one candidate of each."""
+    if len(prepared) <= chunk:
+        return [(0, prepared)]
+    starts = range(0, len(prepared), chunk)
+    return [(first, prepared.select(range(first, min(first + chunk, len(prepared))))) for first in starts]
+
+
+def _score_candidates(
+    prepared: PreparedScenes, plans: Tensor, human_filter: HumanFilter, interval_s: float, chunk: int | None
+) -> tuple[SubScores, SubScores, Tensor]:
+    """Sub-scores of the candidates, those of reference and human (in this order), and which plans are valid."""
+    valid = (plans.isfinite() & (plans.abs() <= MAX_COORDINATE_M)).all(-1).all(-1)
+    safe = torch.where(valid[..., None, None], plans, torch.zeros_like(plans))
+    poses = _interpolate(prepared, safe, interval_s)
+    baselines = prepared.reference[:, None]
+    if _uses_human(prepared, human_filter):
+        human = _interpolate(prepared, prepared.human[:, None], PLAN_INTERVAL_S)
+        baselines = torch.cat((baselines, human), dim=1)
+    everything = torch.cat((poses, baselines), dim=1)
+    width = max(1, _chunk_size(chunk, plans) // len(prepared))
+    parts = []
+    for part in torch.split(everything, width, dim=1):
+        states = simulate_poses(part, prepared.ego[:, None], prepared.vehicle)
+        parts.append(sub_scores(on_earth(states, prepared.ego), prepared))
+    done = concatenate(parts, dim=1)
+    count = plans.shape[1]
+    valid &= done.valid[:, :count]
+    return done.narrow(0, count), done.narrow(count, baselines.shape[1]), valid
+
+
+def _interpolate(prepared: PreparedScenes, plans: Tensor, interval_s: float) -> Tensor:
+    """(S, K, 41, 3): plans at 10 Hz."""
+    index, weight = prepared.sample_index, prepared.sample_weight
+    if plans.shape[2] != PLAN_STEPS or interval_s != PLAN_INTERVAL_S:
+        if plans.shape[2] < 1 or not interval_s > 0:
+            raise SceneError(f"score: expected poses at a positive interval, got {plans.shape[2]} every {interval_s} s")
+        arrays = plan_sampling(prepared.time_us.cpu().numpy(), plans.shape[2], interval_s)
+        index, weight = (torch.from_numpy(array).to(plans.device) for array in arrays)
+    return interpolate_plans(plans, prepared.ego[:, :3], index, weight, prepared.origin)
+
+
+def _uses_human(prepared: PreparedScenes, human_filter: HumanFilter) -> bool:
+    return prepared.metric is Metric.V2 and human_filter is not HumanFilter.OFF
+
+
+def _aggregate(
+    prepared: PreparedScenes,
+    candidates: SubScores,
+    baselines: SubScores,
+    valid: Tensor,
+    normalisation: Normalisation,
+    human_filter: HumanFilter,
+    extended_comfort: Tensor | None,
+) -> PdmScores:
+    """Fill in EP, filter, and make totals."""
+    metric = prepared.metric
+    multiplier = candidates.multiplier * valid
+    best = (baselines.progress_m * baselines.multiplier)[:, :1]
+    reference_progress = best[:, 0]
+    own = candidates.progress_m * multiplier
+    if normalisation == "batch":
+        best = torch.cat((best, own), dim=1).amax(1, keepdim=True)
+    elif normalisation == "single":
+        best = torch.maximum(best, own)
+    else:
+        raise SceneError(f"score: expected normalisation 'single' or 'batch', got {normalisation!r}")
+    progress = ego_progress(candidates.progress_m, multiplier, best, metric)
+    unfiltered = torch.where(valid[..., None], candidates.columns(progress), 0.0)
+    sub, human_sub = unfiltered, torch.ones_like(unfiltered[:, 0]) if unfiltered.shape[1] else _ones(candidates)
+    if _uses_human(prepared, human_filter):
+        ones = torch.ones_like(baselines.progress_m)
+        human = replace(baselines, comfort=torch.ones_like(baselines.comfort)).columns(ones)[:, 1]
+        human_sub = torch.where(prepared.has_human[:, None], human, torch.ones_like(human))
+        sub = torch.where(valid[..., None], forgive(unfiltered, human_sub), 0.0)
+    counted = unfiltered if human_filter is HumanFilter.OLD else sub
+    return PdmScores(
+        metric=metric,
+        sub=sub,
+        total=pdms(counted) if metric is Metric.V1 else epdms(counted, extended_comfort),
+        unfiltered=unfiltered,
+        human_sub=human_sub,
+        step=candidates.steps,
+        cause=candidates.causes,
+        comfort=candidates.comfort,
+        progress_m=candidates.progress_m,
+        reference_progress_m=reference_progress,
+        valid=valid,
+        states=candidates.states,
+    )
+
+
+def _ones(candidates: SubScores) -> Tensor:
+    return torch.ones(candidates.values.shape[0], candidates.columns(candidates.progress_m).shape[-1]).to(
+        candidates.progress_m
+    )
