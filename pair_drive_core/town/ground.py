@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, offset_left
+from pair_drive_core.town.junction_shapes import ISLAND_RADIUS_M
 from pair_drive_core.town.layout import LANE_WIDTH_M, JunctionKind
 from pair_drive_core.town.network import BuiltJunction, RoadNetwork
 from pair_drive_core.town.town_map import STOP_LINE_DEPTH_M
@@ -93,6 +94,11 @@ class GroundTexture:
                 self._fill(picture, block.ring, _ASPHALT)
         for junction in network.junctions:
             self._fill(picture, junction.area.ring, _JUNCTION)
+            if junction.kind is JunctionKind.ROUNDABOUT:
+                turn = np.linspace(0.0, 2.0 * np.pi, 48, endpoint=False)[:, None]
+                circle = np.concatenate((np.cos(turn), np.sin(turn)), axis=1)
+                for radius, color in ((ISLAND_RADIUS_M, _KERB), (ISLAND_RADIUS_M - 0.4, GRASS)):
+                    self._fill(picture, junction.center + radius * circle, color)
 
     def _paint_lines(self, picture: ByteImage, network: RoadNetwork) -> None:
         for road in network.roads:
@@ -103,12 +109,15 @@ class GroundTexture:
             for sign, lanes in ((-1.0, len(road.lanes_forward)), (1.0, len(road.lanes_backward))):
                 for i in range(1, lanes):
                     self._dashes(picture, offset_left(line, heading, sign * i * LANE_WIDTH_M))
-                edge = sign * (lanes * LANE_WIDTH_M - 0.15)
+                edge = sign * (lanes * LANE_WIDTH_M + 0.1)
                 if lanes:
                     self._line(picture, offset_left(line, heading, edge), _WHITE, 0.12)
         for lane in network.lanes:
             if not lane.is_connector:
                 left, right = lane.ring[len(lane.centerline) - 1], lane.ring[len(lane.centerline)]
+                ahead = lane.successors
+                if ahead and network.junctions[network.lanes[ahead[0]].junction or 0].kind is JunctionKind.MERGE:
+                    continue
                 back = (
                     STOP_LINE_DEPTH_M / 2.0 * np.array([np.cos(lane.centerline[-1, 2]), np.sin(lane.centerline[-1, 2])])
                 )

@@ -9,7 +9,14 @@ import numpy as np
 
 from pair_drive_core.town.curves import FloatArray
 
-LANE_WIDTH_M = 3.5
+LANE_WIDTH_M = 3.6
+SHOULDER_M = 0.8
+"""Asphalt between the outermost lane's paint and the kerb; part of that lane's polygon."""
+
+
+def half_road_m(lanes: int) -> float:
+    """From a road's reference line to its kerb on a side with this many lanes."""
+    return lanes * LANE_WIDTH_M + SHOULDER_M
 
 
 class JunctionKind(str, Enum):
@@ -77,17 +84,19 @@ class LayoutConfig:
         removed_fraction: share of the inner streets left out (makes T junctions and long bends).
         signal_fraction: share of the junctions with lights.
         roundabout_fraction: share of the remaining junctions that are roundabouts.
-        one_way_fraction: share of the streets that are one-way.
+        one_way_fraction: share of the streets between junctions that are one-way, if the junctions admit it.
+        lane_drop_fraction: share of the long two-lane streets that narrow to one lane half way.
         arterial_fraction: share of the streets with two lanes a direction.
     """
 
     columns: int = 4
     rows: int = 3
-    spacing_m: tuple[float, float] = (95.0, 135.0)
+    spacing_m: tuple[float, float] = (105.0, 145.0)
     removed_fraction: float = 0.2
     signal_fraction: float = 0.6
-    roundabout_fraction: float = 0.0
-    one_way_fraction: float = 0.0
+    roundabout_fraction: float = 0.5
+    one_way_fraction: float = 0.15
+    lane_drop_fraction: float = 0.35
     arterial_fraction: float = 0.45
 
 
@@ -107,6 +116,7 @@ class Layout:
 _EAST, _NORTH, _WEST, _SOUTH = range(4)
 _SPEEDS_MPS = (8.94, 11.18, 13.41)
 """20, 25 and 30 miles an hour."""
+_LANE_DROP_LENGTH_M = 112.0
 
 
 def draw_layout(config: LayoutConfig, rng: np.random.Generator) -> Layout:
@@ -133,8 +143,13 @@ def draw_layout(config: LayoutConfig, rng: np.random.Generator) -> Layout:
         junctions[a].arms[arm_a] = len(streets)
         junctions[b].arms[arm_b] = len(streets)
         streets.append(Street(a, arm_a, b, arm_b, lanes, lanes, speed, parking, bow))
-    _choose_kinds(junctions, config, rng)
+    for junction in junctions:
+        if len(junction.arms) > 2:
+            junction.kind = JunctionKind.PRIORITY
     _level_lanes_at_bends(junctions, streets)
+    _choose_kinds(junctions, streets, config, rng)
+    _make_one_way(junctions, streets, config, rng)
+    _drop_lanes(junctions, streets, config, rng)
     return Layout(tuple(junctions), tuple(streets))
 
 
@@ -176,16 +191,56 @@ def _remove_streets(
     return kept
 
 
-def _choose_kinds(junctions: list[Junction], config: LayoutConfig, rng: np.random.Generator) -> None:
+def _choose_kinds(
+    junctions: list[Junction], streets: list[Street], config: LayoutConfig, rng: np.random.Generator
+) -> None:
     for junction in junctions:
-        if len(junction.arms) == 2:
-            junction.kind = JunctionKind.BEND
-        elif rng.random() < config.signal_fraction:
+        if junction.kind is JunctionKind.BEND:
+            continue
+        narrow = all(streets[i].lanes_forward == 1 for i in junction.arms.values())
+        if rng.random() < config.signal_fraction:
             junction.kind = JunctionKind.SIGNAL
-        elif rng.random() < config.roundabout_fraction:
+        elif narrow and rng.random() < config.roundabout_fraction:
             junction.kind = JunctionKind.ROUNDABOUT
-        else:
-            junction.kind = JunctionKind.PRIORITY
+
+
+def _make_one_way(
+    junctions: list[Junction], streets: list[Street], config: LayoutConfig, rng: np.random.Generator
+) -> None:
+    """At most one one-way street a junction, so that whoever comes in can go out."""
+    taken: set[int] = set()
+    for street in streets:
+        ends = (street.start, street.end)
+        crossing = all(junctions[i].kind in (JunctionKind.SIGNAL, JunctionKind.PRIORITY) for i in ends)
+        if crossing and not taken.intersection(ends) and rng.random() < config.one_way_fraction:
+            taken.update(ends)
+            if rng.random() < 0.5:
+                street.lanes_forward, street.lanes_backward = max(street.lanes_forward, 2), 0
+            else:
+                street.lanes_forward, street.lanes_backward = 0, max(street.lanes_backward, 2)
+
+
+def _drop_lanes(
+    junctions: list[Junction], streets: list[Street], config: LayoutConfig, rng: np.random.Generator
+) -> None:
+    """Narrow some two-lane streets to one lane half way: a merge one way, a split the other."""
+    for index in range(len(streets)):
+        street = streets[index]
+        start, end = junctions[street.start], junctions[street.end]
+        between = end.center - start.center
+        wide = street.lanes_forward == street.lanes_backward == 2 and float(np.hypot(*between)) > _LANE_DROP_LENGTH_M
+        crossing = JunctionKind.BEND not in (start.kind, end.kind)
+        if not (wide and crossing) or rng.random() > config.lane_drop_fraction:
+            continue
+        middle = Junction(0.5 * (start.center + end.center), float(np.arctan2(between[1], between[0])))
+        middle.kind = JunctionKind.MERGE
+        middle.arms = {_WEST: index, _EAST: len(streets)}
+        place = len(junctions)
+        far = Street(place, _EAST, street.end, street.end_arm, 1, 1, street.speed_limit_mps, False)
+        end.arms[street.end_arm] = len(streets)
+        street.end, street.end_arm, street.bow_m = place, _WEST, 0.0
+        junctions.append(middle)
+        streets.append(far)
 
 
 def _level_lanes_at_bends(junctions: list[Junction], streets: list[Street]) -> None:

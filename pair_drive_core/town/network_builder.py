@@ -8,8 +8,23 @@ import numpy as np
 from shapely.geometry import LineString
 
 from pair_drive_core.town.curves import FloatArray, blend, offset_left, oriented, resample, snap, strip, unit, wrap
-from pair_drive_core.town.junction_shapes import Arm, crosswalk_ring, junction_ring, roadblock_connector_ring
-from pair_drive_core.town.layout import LANE_WIDTH_M, Junction, JunctionKind, Layout, Street
+from pair_drive_core.town.junction_shapes import (
+    Arm,
+    crosswalk_ring,
+    junction_ring,
+    roadblock_connector_ring,
+    roundabout_curve,
+    roundabout_ring,
+)
+from pair_drive_core.town.layout import (
+    LANE_WIDTH_M,
+    SHOULDER_M,
+    Junction,
+    JunctionKind,
+    Layout,
+    Street,
+    half_road_m,
+)
 from pair_drive_core.town.network import BuiltJunction, Lane, Polygon, Road, RoadNetwork, Turn
 
 PARKING_WIDTH_M = 2.5
@@ -17,7 +32,9 @@ WALKWAY_WIDTH_M = 2.6
 _CORNER_M = 9.5
 """From the edge of the crossing road to the stop line: kerb radius and crosswalk."""
 _CONFLICT_DISTANCE_M = 2.9
-_BEND_SETBACK_M = (16.0, 34.0)
+_BEND_SETBACK_M = (20.0, 40.0)
+_MERGE_SETBACK_M = 14.0
+_ROUNDABOUT_SETBACK_M = 27.0
 
 
 @dataclass
@@ -75,10 +92,14 @@ class _NetworkBuilder:
     def _setback(self, junction: Junction) -> float:
         if junction.kind is JunctionKind.BEND:
             return float(self.rng.uniform(*_BEND_SETBACK_M))
+        if junction.kind is JunctionKind.MERGE:
+            return _MERGE_SETBACK_M
+        if junction.kind is JunctionKind.ROUNDABOUT:
+            return _ROUNDABOUT_SETBACK_M
         lanes = max(
             max(s.lanes_forward, s.lanes_backward) for s in (self.layout.streets[i] for i in junction.arms.values())
         )
-        return lanes * LANE_WIDTH_M + _CORNER_M
+        return half_road_m(lanes) + _CORNER_M
 
     def _arm_pose(self, junction: int, arm: int) -> FloatArray:
         """Pose at the stop line of an arm, heading away from the junction."""
@@ -142,10 +163,11 @@ class _NetworkBuilder:
 
     def _add_road(self, draft: _Draft) -> None:
         road = len(self.roads)
-        forward = self._add_lane_group(draft.reference, draft.forward, draft.speed_limit_mps, road)
+        speed = draft.speed_limit_mps
+        forward = self._add_lane_group(draft.reference, draft.forward, draft.backward == 0, speed, road)
         reverse = draft.reference[::-1].copy()
         reverse[:, 2] = wrap(reverse[:, 2] + np.pi)
-        backward = self._add_lane_group(snap(reverse), draft.backward, draft.speed_limit_mps, road)
+        backward = self._add_lane_group(snap(reverse), draft.backward, draft.forward == 0, speed, road)
         parking = (draft.parking and draft.backward > 0, draft.parking and draft.forward > 0)
         self.roads.append(Road(draft.reference, forward, backward, parking))
         (j0, a0), (j1, a1) = draft.ends
@@ -156,7 +178,7 @@ class _NetworkBuilder:
         self._add_kerb(draft.reference, 1.0, draft.backward, parking[0])
 
     def _add_kerb(self, reference: FloatArray, side: float, lanes: int, parking: bool) -> None:
-        edge = side * lanes * LANE_WIDTH_M
+        edge = side * half_road_m(lanes)
         if parking and len(reference) > 40:
             outer = edge + side * PARKING_WIDTH_M
             inner = reference[10:-10]
@@ -165,17 +187,21 @@ class _NetworkBuilder:
         outer = edge + side * WALKWAY_WIDTH_M
         self.walkways.append(Polygon(self._token(), strip(reference, max(edge, outer), min(edge, outer))))
 
-    def _add_lane_group(self, along: FloatArray, count: int, speed: float, road: int) -> tuple[int, ...]:
+    def _add_lane_group(self, along: FloatArray, count: int, one_way: bool, speed: float, road: int) -> tuple[int, ...]:
+        """Lanes of one direction; the outer ones reach to the kerb, so that the group is what may be driven on."""
         if count == 0:
             return ()
+        inner = SHOULDER_M if one_way else 0.0
         block = self._token()
-        self.roadblocks.append(Polygon(block, strip(along, 0.0, -count * LANE_WIDTH_M)))
+        self.roadblocks.append(Polygon(block, strip(along, inner, -half_road_m(count))))
         self.roadblock_is_connector.append(False)
         first = len(self.lanes)
         for i in range(count):
             offset = -(i + 0.5) * LANE_WIDTH_M
             center = np.column_stack((offset_left(along[:, :2], along[:, 2], offset), along[:, 2]))
-            ring = strip(along, -i * LANE_WIDTH_M, -(i + 1) * LANE_WIDTH_M)
+            first_edge = inner if i == 0 else -i * LANE_WIDTH_M
+            last_edge = -half_road_m(count) if i + 1 == count else -(i + 1) * LANE_WIDTH_M
+            ring = strip(along, first_edge, last_edge)
             left = first + i - 1 if i > 0 else None
             right = first + i + 1 if i + 1 < count else None
             self.lanes.append(
@@ -203,30 +229,36 @@ class _NetworkBuilder:
         arms = self.arms[index]
         built = sum(1 for i in range(index) if self.arms[i])
         connectors: list[int] = []
-        for source in sorted(arms):
-            for target in sorted(arms):
-                if source != target:
-                    connectors += self._add_connectors(built, junction, arms, source, target)
+        for (source, target), pairs in _all_pairs(arms, junction.kind).items():
+            connectors += self._add_connectors(built, index, arms, source, target, pairs)
         for lane in connectors:
             self.conflicts[lane] = tuple(o for o in connectors if self._in_conflict(lane, o))
-        area = Polygon(self._token(), junction_ring(list(arms.values()), LANE_WIDTH_M))
-        crosswalks = {a: Polygon(self._token(), crosswalk_ring(arms[a], LANE_WIDTH_M)) for a in sorted(arms)}
+        round_about = junction.kind is JunctionKind.ROUNDABOUT
+        ring = (
+            roundabout_ring(list(arms.values()), junction.center) if round_about else junction_ring(list(arms.values()))
+        )
+        area = Polygon(self._token(), ring)
+        walked = [] if junction.kind is JunctionKind.MERGE else sorted(arms)
+        crosswalks = {a: Polygon(self._token(), crosswalk_ring(arms[a])) for a in walked}
         headings = {a: arms[a].heading for a in sorted(arms)}
         return BuiltJunction(
             junction.center, junction.kind, area, self.setbacks[index], headings, crosswalks, tuple(connectors)
         )
 
     def _add_connectors(
-        self, index: int, junction: Junction, arms: dict[int, Arm], source: int, target: int
+        self, index: int, place: int, arms: dict[int, Arm], source: int, target: int, pairs: list[tuple[int, int]]
     ) -> list[int]:
-        pairs = _lane_pairs(arms, source, target)
-        if not pairs:
-            return []
+        junction = self.layout.junctions[place]
         turn = turn_of(source, target)
         block, added = self._token(), []
         for a, b in pairs:
             entry, leave = self.lanes[a].centerline[-1], self.lanes[b].centerline[0]
-            center = oriented(blend(entry, leave, 1.0), float(entry[2]), float(leave[2]))
+            if junction.kind is JunctionKind.ROUNDABOUT:
+                headings = (arms[source].heading, arms[target].heading)
+                curve = roundabout_curve(entry, leave, junction.center, headings)
+            else:
+                curve = blend(entry, leave, 1.0)
+            center = oriented(curve, float(entry[2]), float(leave[2]))
             speed = min(self.lanes[a].speed_limit_mps, self.lanes[b].speed_limit_mps)
             ring = strip(center, LANE_WIDTH_M / 2.0, -LANE_WIDTH_M / 2.0)
             added.append(len(self.lanes))
@@ -280,11 +312,32 @@ def turn_of(source: int, target: int) -> Turn:
     return {1: Turn.RIGHT, 2: Turn.STRAIGHT, 3: Turn.LEFT}[(target - source) % 4]
 
 
-def _lane_pairs(arms: dict[int, Arm], source: int, target: int) -> list[tuple[int, int]]:
+def _all_pairs(arms: dict[int, Arm], kind: JunctionKind) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Lane pairs of a junction by (source arm, target arm); no lane is left without a way out or in."""
+    pairs = {(s, t): _lane_pairs(arms, s, t, kind) for s in sorted(arms) for t in sorted(arms) if s != t}
+    preference = (Turn.STRAIGHT, Turn.RIGHT, Turn.LEFT)
+    for arm in sorted(arms):
+        others = sorted((a for a in arms if a != arm), key=lambda a: preference.index(turn_of(arm, a)))
+        for i, lane in enumerate(arms[arm].incoming):
+            if not any(lane == source for chosen in pairs.values() for source, _ in chosen):
+                target = next(a for a in others if arms[a].outgoing)
+                pairs[arm, target].append((lane, arms[target].outgoing[min(i, len(arms[target].outgoing) - 1)]))
+        others = sorted(others, key=lambda a: preference.index(turn_of(a, arm)))
+        for i, lane in enumerate(arms[arm].outgoing):
+            if not any(lane == target for chosen in pairs.values() for _, target in chosen):
+                source = next(a for a in others if arms[a].incoming)
+                pairs[source, arm].append((arms[source].incoming[min(i, len(arms[source].incoming) - 1)], lane))
+    return {key: chosen for key, chosen in pairs.items() if chosen}
+
+
+def _lane_pairs(arms: dict[int, Arm], source: int, target: int, kind: JunctionKind) -> list[tuple[int, int]]:
     """Which incoming lanes lead to which outgoing lanes, from the middle outwards."""
     incoming, outgoing = arms[source].incoming, arms[target].outgoing
     if not incoming or not outgoing:
         return []
+    if kind is JunctionKind.MERGE:
+        count = max(len(incoming), len(outgoing))
+        return [(incoming[min(i, len(incoming) - 1)], outgoing[min(i, len(outgoing) - 1)]) for i in range(count)]
     turn = turn_of(source, target)
     exits = {turn_of(source, t) for t in arms if t != source and arms[t].outgoing}
     if turn is Turn.LEFT:

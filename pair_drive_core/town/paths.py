@@ -117,7 +117,7 @@ class PathBank:
 
     def start(self, vehicle: int, lane: int, along_m: float) -> None:
         """Begin a path at a place on a lane and continue it at random."""
-        self._write(vehicle, self._extended([lane]), along_m)
+        self._write(vehicle, self._extended([lane], along_m), along_m)
 
     def needs_extension(self, along_m: FloatArray) -> list[int]:
         """Vehicles whose path soon ends."""
@@ -134,12 +134,12 @@ class PathBank:
         shift = max(int((along_m - _BEHIND_M) / SPACING_M), 0) * SPACING_M
         begin = max(shift - kept[0].start_m, 0.0)
         offset = kept[0].start_m + begin
-        self._write(vehicle, self._extended([s.lane for s in kept]), begin)
+        self._write(vehicle, self._extended([s.lane for s in kept], begin), begin)
         return along_m - offset
 
-    def _extended(self, lanes: list[int]) -> list[int]:
+    def _extended(self, lanes: list[int], begin_m: float) -> list[int]:
         length = sum(self.network.lanes[i].length_m for i in lanes)
-        while length < CAPACITY * SPACING_M + 2.0 * _MARGIN_M:
+        while length < begin_m + CAPACITY * SPACING_M + 1.0:
             choices = self.network.lanes[lanes[-1]].successors
             lanes.append(int(choices[int(self.rng.integers(0, len(choices)))]))
             length += self.network.lanes[lanes[-1]].length_m

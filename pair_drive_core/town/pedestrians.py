@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, arc_lengths, offset_left, oriented, resample, snap, unit
-from pair_drive_core.town.layout import LANE_WIDTH_M
+from pair_drive_core.town.layout import half_road_m
 from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.network_builder import PARKING_WIDTH_M, WALKWAY_WIDTH_M
 from pair_drive_core.town.signals import Light, SignalPlan
@@ -76,18 +76,25 @@ class Pedestrians:
         """Number of people."""
         return len(self.walks)
 
-    def step(self, dt_s: float, time_s: float, street_busy: npt.NDArray[np.bool_]) -> None:
+    def step(
+        self, dt_s: float, time_s: float, street_busy: npt.NDArray[np.bool_], cars: FloatArray, car_radius_m: FloatArray
+    ) -> None:
         """Walk on.
 
         Args:
             dt_s: time step.
             time_s: now.
             street_busy: (N,), whether a vehicle is too near for this person to step onto the road.
+            cars: (C, 2), centres of circles that cover the vehicles, m.
+            car_radius_m: (C,).
         """
         self._rest_s = snap(np.maximum(self._rest_s - dt_s, 0.0))
+        next_step = self.pose[:, :2] + 0.8 * unit(self.pose[:, 2])
+        offset = next_step[:, None] - cars[None]
+        blocked = (np.hypot(offset[..., 0], offset[..., 1]) < car_radius_m + 0.7).any(-1)
         for i, walk in enumerate(self.walks):
             at_end = self._along[i] <= 0.0 if self._forward[i] else self._along[i] >= self._length[i]
-            waiting = self._rest_s[i] > 0.0
+            waiting = bool(self._rest_s[i] > 0.0 or blocked[i])
             if not waiting and at_end and walk.crossing is not None:
                 waiting = bool(street_busy[i]) or not self._may_cross(i, walk.crossing, time_s)
             self.speed_mps[i] = 0.0 if waiting else self._pace[i]
@@ -139,7 +146,7 @@ def _pavements(network: RoadNetwork, count: int, rng: np.random.Generator) -> li
         lanes = road.lanes_backward if side > 0 else road.lanes_forward
         parking = road.parking[0] if side > 0 else road.parking[1]
         offset = (
-            len(lanes) * LANE_WIDTH_M + (PARKING_WIDTH_M if parking else 0.0) + WALKWAY_WIDTH_M * rng.uniform(0.4, 0.8)
+            half_road_m(len(lanes)) + (PARKING_WIDTH_M if parking else 0.0) + WALKWAY_WIDTH_M * rng.uniform(0.4, 0.8)
         )
         reference = road.reference[::4]
         walks.append(Walk(oriented(resample(offset_left(reference[:, :2], reference[:, 2], side * offset), 2.0)), None))

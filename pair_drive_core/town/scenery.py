@@ -13,7 +13,7 @@ from shapely.ops import unary_union
 from pair_drive_core.scene import ObjectType
 from pair_drive_core.town.curves import FloatArray, offset_left, snap, unit, wrap
 from pair_drive_core.town.drivers import PAINT
-from pair_drive_core.town.layout import LANE_WIDTH_M, JunctionKind
+from pair_drive_core.town.layout import JunctionKind, half_road_m
 from pair_drive_core.town.network import Road, RoadNetwork
 from pair_drive_core.town.network_builder import PARKING_WIDTH_M, WALKWAY_WIDTH_M
 
@@ -159,7 +159,7 @@ def _draw_parked(network: RoadNetwork, fraction: float, rng: np.random.Generator
             for at in range(14, len(road.reference) - 14, 7):
                 if rng.random() > fraction:
                     continue
-                offset = side * (lanes * LANE_WIDTH_M + PARKING_WIDTH_M / 2.0 + rng.normal(0.0, 0.08))
+                offset = side * (half_road_m(lanes) + PARKING_WIDTH_M / 2.0 + rng.normal(0.0, 0.08))
                 here = _beside(road, at, offset)
                 here[2] = wrap(here[2] + (np.pi if side > 0 else 0.0) + rng.normal(0.0, 0.015))
                 pose.append(here)
@@ -174,7 +174,7 @@ def _draw_buildings(network: RoadNetwork, paved: ShapelyPolygon, rng: np.random.
     shapes: list[ShapelyPolygon] = []
     for road in network.roads:
         for side, lanes, parking in _sides(road):
-            kerb = lanes * LANE_WIDTH_M + (PARKING_WIDTH_M if parking else 0.0) + WALKWAY_WIDTH_M
+            kerb = half_road_m(lanes) + (PARKING_WIDTH_M if parking else 0.0) + WALKWAY_WIDTH_M
             at = 4.0
             while at < len(road.reference) - 4:
                 front, depth = float(rng.uniform(9.0, 24.0)), float(rng.uniform(8.0, 16.0))
@@ -203,7 +203,7 @@ def _draw_trees(network: RoadNetwork, paved: ShapelyPolygon, buildings: Boxes, r
     )
     for road in network.roads:
         for side, lanes, parking in _sides(road):
-            kerb = lanes * LANE_WIDTH_M + (PARKING_WIDTH_M if parking else 0.0) + WALKWAY_WIDTH_M
+            kerb = half_road_m(lanes) + (PARKING_WIDTH_M if parking else 0.0) + WALKWAY_WIDTH_M
             for at in range(6, len(road.reference) - 6, 11):
                 if rng.random() > 0.55:
                     continue

@@ -189,7 +189,8 @@ class TownSimulator:
         pose = self._traffic.pose
         moving = self._traffic.speed_mps > 1.0
         busy: npt.NDArray[np.bool_] = nearest_distance(people.pose, pose[moving]) < 14.0
-        people.step(STEP_S, self.time_s, busy)
+        circles = self._traffic.body_circles(pose).reshape(-1, 2)
+        people.step(STEP_S, self.time_s, busy, circles, np.repeat(self.fleet.width_m / 2.0, 3))
         self._traffic.step(STEP_S, self.time_s, people.pose, people.speed_mps, self._still)
         if self._override is not None:
             ego = self.ego

@@ -60,16 +60,17 @@ class TownMap:
 
 
 def _polygons(network: RoadNetwork) -> list[tuple[str, MapLayer, FloatArray]]:
+    """The layers in the order of the official drivable map, then those that only the BEV targets need."""
     entries: list[tuple[str, MapLayer, FloatArray]] = []
-    for lane in network.lanes:
-        layer = MapLayer.LANE_CONNECTOR if lane.is_connector else MapLayer.LANE
-        entries.append((lane.token, layer, lane.ring))
-    for block, connector in zip(network.roadblocks, network.roadblock_is_connector, strict=True):
-        entries.append((block.token, MapLayer.ROADBLOCK_CONNECTOR if connector else MapLayer.ROADBLOCK, block.ring))
-    for junction in network.junctions:
-        entries.append((junction.area.token, MapLayer.INTERSECTION, junction.area.ring))
-        entries += [(c.token, MapLayer.CROSSWALK, c.ring) for c in junction.crosswalks.values()]
+    blocks = list(zip(network.roadblocks, network.roadblock_is_connector, strict=True))
+    entries += [(b.token, MapLayer.ROADBLOCK, b.ring) for b, connector in blocks if not connector]
+    entries += [(lane.token, MapLayer.LANE, lane.ring) for lane in network.lanes if not lane.is_connector]
+    entries += [(lane.token, MapLayer.LANE_CONNECTOR, lane.ring) for lane in network.lanes if lane.is_connector]
+    entries += [(j.area.token, MapLayer.INTERSECTION, j.area.ring) for j in network.junctions]
     entries += [(p.token, MapLayer.CARPARK_AREA, p.ring) for p in network.carparks]
+    entries += [(b.token, MapLayer.ROADBLOCK_CONNECTOR, b.ring) for b, connector in blocks if connector]
+    for junction in network.junctions:
+        entries += [(c.token, MapLayer.CROSSWALK, c.ring) for c in junction.crosswalks.values()]
     entries += [(p.token, MapLayer.WALKWAYS, p.ring) for p in network.walkways]
     for lane in network.lanes:
         if not lane.is_connector:
