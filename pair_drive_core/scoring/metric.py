@@ -19,6 +19,11 @@ class Metric(str, Enum):
         return ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC")
 
     @property
+    def multiplying_names(self) -> tuple[str, ...]:
+        """Sub-scores that multiply the total (and the progress that EP is measured against)."""
+        return ("NC", "DAC") if self is Metric.V1 else ("NC", "DAC", "DDC", "TLC")
+
+    @property
     def key_frames(self) -> int:
         """2 Hz key frames of the objects that the metric looks at: 5 s in v1.1, 4 s in v2."""
         return 11 if self is Metric.V1 else 9

@@ -28,6 +28,7 @@ class PdmScores:
         reference_progress_m: (S,), PDM-Closed's progress times its multiplier, what EP is measured against.
         valid: (S, K) bool, whether the plan was finite and of this world; invalid plans score 0.
         states: (S, K, 41, 11), simulated states in the scene's local frame.
+        backend: "native" or "torch", who computed the sub-scores.
     """
 
     metric: Metric
@@ -42,6 +43,7 @@ class PdmScores:
     reference_progress_m: Tensor
     valid: Tensor
     states: Tensor
+    backend: str
 
     @property
     def names(self) -> tuple[str, ...]:

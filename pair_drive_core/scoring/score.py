@@ -11,23 +11,23 @@ from torch import Tensor
 
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, Scene, SceneError
 from pair_drive_core.scene.validation import require_dtype, require_shape
+from pair_drive_core.scoring.backends import Backend, chunk_size, native_index, sub_scores_of
+from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.epdms import epdms
 from pair_drive_core.scoring.human_filter import HumanFilter, forgive
 from pair_drive_core.scoring.metric import Metric
+from pair_drive_core.scoring.native.index import NativeIndex
+from pair_drive_core.scoring.native.sub_scores import native_baselines, native_sub_scores
 from pair_drive_core.scoring.pdm_scores import PdmScores
 from pair_drive_core.scoring.pdms import pdms
 from pair_drive_core.scoring.preparation import prepare_scenes
 from pair_drive_core.scoring.prepared import PreparedScenes
 from pair_drive_core.scoring.progress import ego_progress
-from pair_drive_core.scoring.rollouts import MAX_COORDINATE_M, on_earth
-from pair_drive_core.scoring.sub_scores import SubScores, concatenate, sub_scores
-from pair_drive_core.simulation import interpolate_plans, plan_sampling, simulate_poses
+from pair_drive_core.scoring.rollouts import MAX_COORDINATE_M
+from pair_drive_core.scoring.sub_scores import SubScores, concatenate
+from pair_drive_core.simulation import interpolate_plans, plan_sampling
 
 Normalisation = Literal["single", "batch"]
-
-CHUNK_CPU = 256
-CHUNK_CUDA = 16384
-"""Rollouts scored at a time; about 0.7 MB each in float32 (see docs/scoring.md)."""
 
 
 @torch.no_grad()
@@ -42,6 +42,7 @@ def score(
     extended_comfort: Tensor | None = None,
     interval_s: float = PLAN_INTERVAL_S,
     chunk: int | None = None,
+    backend: Backend = "auto",
 ) -> PdmScores:
     """Simulate and score plans.
 
@@ -59,10 +60,11 @@ def score(
         reference: (S, 41, 3), PDM-Closed's poses at 10 Hz, global, float64; replaces the scenes' own.
         extended_comfort: (S, K), V2 only, enters the total; NaN where there is no previous frame.
         interval_s: time between two poses of a plan.
-        chunk: rollouts to score at a time, bounds the memory.
+        chunk: rollouts that torch scores at a time, bounds the memory.
+        backend: "auto" is the native kernel on the CPU where it is built, else torch; `PdmScores.backend` says which.
 
     Raises:
-        SceneError: if shapes or types do not fit, or a scene has no PDM-Closed reference.
+        SceneError: if shapes or types do not fit, a scene has no PDM-Closed reference, or the backend cannot be used.
     """
     require_shape("score: trajectories", trajectories, ("S", "K", "P", 3))
     require_dtype("score: trajectories", trajectories, torch.float32, torch.float64)
@@ -78,14 +80,21 @@ def score(
         )
     if extended_comfort is not None:
         require_shape("score: extended_comfort", extended_comfort, tuple(trajectories.shape[:2]))
-    parts = [
-        _score_candidates(part, trajectories[first : first + len(part)], human_filter, interval_s, chunk)
-        for first, part in _scene_chunks(prepared, _chunk_size(chunk, trajectories))
-    ]
-    candidates = concatenate([part[0] for part in parts], dim=0)
-    baselines = concatenate([part[1] for part in parts], dim=0)
-    valid = torch.cat([part[2] for part in parts])
-    return _aggregate(prepared, candidates, baselines, valid, normalisation, human_filter, extended_comfort)
+    index = native_index(prepared, backend)
+    valid = (trajectories.isfinite() & (trajectories.abs() <= MAX_COORDINATE_M)).all(-1).all(-1)
+    plans = torch.where(valid[..., None, None], trajectories, torch.zeros_like(trajectories))
+    if index is not None:
+        candidates, baselines = _native_candidates(index, prepared, plans, interval_s)
+    else:
+        parts = [
+            _torch_candidates(part, plans[first : first + len(part)], human_filter, interval_s, chunk)
+            for first, part in _scene_chunks(prepared, chunk_size(chunk, prepared.device))
+        ]
+        candidates = concatenate([part[0] for part in parts], dim=0)
+        baselines = concatenate([part[1] for part in parts], dim=0)
+    valid = valid & candidates.valid
+    scores = _aggregate(prepared, candidates, baselines, valid, normalisation, human_filter, extended_comfort)
+    return scores if index is None else replace(scores, backend="native")
 
 
 def _prepared(scenes: Sequence[Scene] | PreparedScenes, trajectories: Tensor, metric: Metric) -> PreparedScenes:
@@ -104,14 +113,6 @@ def _prepared(scenes: Sequence[Scene] | PreparedScenes, trajectories: Tensor, me
     return scenes
 
 
-def _chunk_size(chunk: int | None, trajectories: Tensor) -> int:
-    if chunk is not None:
-        if chunk < 1:
-            raise SceneError(f"score: expected a chunk of at least 1 rollout, got {chunk}")
-        return chunk
-    return CHUNK_CUDA if trajectories.is_cuda else CHUNK_CPU
-
-
 def _scene_chunks(prepared: PreparedScenes, chunk: int) -> list[tuple[int, PreparedScenes]]:
     """Groups of at most `chunk` scenes, so that a chunk holds at least one candidate of each."""
     if len(prepared) <= chunk:
@@ -120,33 +121,40 @@ def _scene_chunks(prepared: PreparedScenes, chunk: int) -> list[tuple[int, Prepa
     return [(first, prepared.select(range(first, min(first + chunk, len(prepared))))) for first in starts]
 
 
-def _score_candidates(
+def _native_candidates(
+    index: NativeIndex, prepared: PreparedScenes, plans: Tensor, interval_s: float
+) -> tuple[SubScores, SubScores]:
+    """The kernel's sub-scores of the candidates, and those of reference and human (in this order)."""
+    if _is_usual(plans, interval_s):
+        candidates = native_sub_scores(index, prepared, plans, CandidateKind.PLANS)
+    else:
+        candidates = native_sub_scores(index, prepared, _interpolate(prepared, plans, interval_s), CandidateKind.PATHS)
+    return candidates, native_baselines(index, prepared)
+
+
+def _torch_candidates(
     prepared: PreparedScenes, plans: Tensor, human_filter: HumanFilter, interval_s: float, chunk: int | None
-) -> tuple[SubScores, SubScores, Tensor]:
-    """Sub-scores of the candidates, those of reference and human (in this order), and which plans are valid."""
-    valid = (plans.isfinite() & (plans.abs() <= MAX_COORDINATE_M)).all(-1).all(-1)
-    safe = torch.where(valid[..., None, None], plans, torch.zeros_like(plans))
-    poses = _interpolate(prepared, safe, interval_s)
+) -> tuple[SubScores, SubScores]:
+    """Torch's sub-scores of the candidates, and those of reference and human (in this order), in one go."""
     baselines = prepared.reference[:, None]
     if _uses_human(prepared, human_filter):
         human = _interpolate(prepared, prepared.human[:, None], PLAN_INTERVAL_S)
         baselines = torch.cat((baselines, human), dim=1)
-    everything = torch.cat((poses, baselines), dim=1)
-    width = max(1, _chunk_size(chunk, plans) // len(prepared))
-    parts = []
-    for part in torch.split(everything, width, dim=1):
-        states = simulate_poses(part, prepared.ego[:, None], prepared.vehicle)
-        parts.append(sub_scores(on_earth(states, prepared.ego), prepared))
-    done = concatenate(parts, dim=1)
+    everything = torch.cat((_interpolate(prepared, plans, interval_s), baselines), dim=1)
+    done = sub_scores_of(prepared, everything, CandidateKind.PATHS, "torch", chunk)
     count = plans.shape[1]
-    valid &= done.valid[:, :count]
-    return done.narrow(0, count), done.narrow(count, baselines.shape[1]), valid
+    return done.narrow(0, count), done.narrow(count, baselines.shape[1])
+
+
+def _is_usual(plans: Tensor, interval_s: float) -> bool:
+    """Whether the plans are sampled as the prepared scenes expect."""
+    return plans.shape[2] == PLAN_STEPS and interval_s == PLAN_INTERVAL_S
 
 
 def _interpolate(prepared: PreparedScenes, plans: Tensor, interval_s: float) -> Tensor:
     """(S, K, 41, 3): plans at 10 Hz."""
     index, weight = prepared.sample_index, prepared.sample_weight
-    if plans.shape[2] != PLAN_STEPS or interval_s != PLAN_INTERVAL_S:
+    if not _is_usual(plans, interval_s):
         if plans.shape[2] < 1 or not interval_s > 0:
             raise SceneError(f"score: expected poses at a positive interval, got {plans.shape[2]} every {interval_s} s")
         arrays = plan_sampling(prepared.time_us.cpu().numpy(), plans.shape[2], interval_s)
@@ -201,6 +209,7 @@ def _aggregate(
         reference_progress_m=reference_progress,
         valid=valid,
         states=candidates.states,
+        backend="torch",
     )
 
 

@@ -23,8 +23,6 @@ from pair_drive_core.scoring.time_to_collision import time_to_collision
 from pair_drive_core.scoring.traffic_light import traffic_light_compliance
 from pair_drive_core.scoring.verdict import Verdict
 
-_MULTIPLYING = {Metric.V1: ("NC", "DAC"), Metric.V2: ("NC", "DAC", "DDC", "TLC")}
-
 
 @dataclass(frozen=True)
 class SubScores:
@@ -97,7 +95,7 @@ def sub_scores(simulated: tuple[Tensor, Tensor], prepared: PreparedScenes) -> Su
     nothing = Verdict(torch.zeros_like(verdicts["NC"].value), *(torch.full_like(verdicts["NC"].step, -1),) * 2)
     columns = [verdicts.get(name, nothing) for name in metric.sub_score_names]
     multiplier = torch.ones_like(nothing.value)
-    for name in _MULTIPLYING[metric]:
+    for name in metric.multiplying_names:
         multiplier = multiplier * verdicts[name].value
     return SubScores(
         values=torch.stack([verdict.value for verdict in columns], dim=-1),

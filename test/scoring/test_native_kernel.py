@@ -19,7 +19,8 @@ from pair_drive_core.scene import (
     TrafficLights,
 )
 from pair_drive_core.scoring import Metric, prepare_scenes
-from pair_drive_core.scoring.native.index import EVENT_NAMES, VALUE_NAMES, CandidateKind, NativeIndex, index_scenes
+from pair_drive_core.scoring.candidates import CandidateKind
+from pair_drive_core.scoring.native.index import EVENT_NAMES, VALUE_NAMES, NativeIndex, index_scenes
 from pair_drive_core.scoring.native.library import load
 
 STEPS = 41

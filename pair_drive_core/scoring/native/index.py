@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import weakref
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,11 @@ import torch
 from torch import Tensor
 
 from pair_drive_core.scene import PLAN_STEPS, STATE_SIZE, SceneError
+from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.metric import Metric
 from pair_drive_core.scoring.native.library import BATCH_ARRAYS, Batch, Request, load
 from pair_drive_core.scoring.prepared import PreparedScenes
+from pair_drive_core.scoring.sub_scores import SubScores
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS
 
 VALUE_NAMES = ("NC", "DAC", "DDC", "TLC", "TTC", "LK", "HC", "progress")
@@ -33,22 +34,6 @@ EVENT_NAMES = (
     "comfort_bits",
 )
 """Columns of `RawScores.events`: steps and rows, -1 = none; bits of the six comfort bounds in the official order."""
-
-
-class CandidateKind(IntEnum):
-    """What candidates are given as."""
-
-    PLANS = 0
-    """(S, K, 8, 3) poses in the ego frame at t0, 2 Hz."""
-    PATHS = 1
-    """(S, K, 41, 3) poses in the scenes' local frames, 10 Hz, to be driven."""
-    STATES = 2
-    """(S, K, 41, 11) driven states in the scenes' local frames."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Last two axes."""
-        return ((PLAN_STEPS, 3), (SIMULATION_STEPS, 3), (SIMULATION_STEPS, STATE_SIZE))[self]
 
 
 @dataclass(frozen=True)
@@ -72,8 +57,8 @@ class RawScores:
 class NativeIndex:
     """The kernel's index of S scenes: grids of the map, boxes of the objects, segments of the centre line.
 
-    It costs about 0.3 MB a scene. Scoring needs about 16 kB a thread, whatever the number of candidates, plus 104 bytes
-    a candidate for the results (and 3.6 kB a candidate if its states are asked for).
+    It costs about 0.2 MB a scene (0.6 MB for a large real map). Scoring needs about 20 kB a thread, whatever the number
+    of candidates, plus 104 bytes a candidate for the results (and 3.6 kB a candidate if its states are asked for).
     """
 
     def __init__(self, library: ctypes.CDLL, prepared: PreparedScenes, threads: int = 1) -> None:
@@ -101,6 +86,7 @@ class NativeIndex:
             vehicle.wheel_base_m,
             *(arrays[name].ctypes.data for name in BATCH_ARRAYS),
         )
+        self.baselines: SubScores | None = None  # of reference and human, kept by `native_baselines`
         self._library = library
         self._scenes = len(prepared)
         self._handles = (ctypes.c_void_p * self._scenes)()

@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <cstring>
+#include <exception>
 #include <memory>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "comfort.hpp"
 #include "contacts.hpp"
 #include "footprint.hpp"
+#include "proposals.hpp"
 #include "rules.hpp"
 #include "scene_index.hpp"
 #include "simulate.hpp"
@@ -112,9 +112,10 @@ bool run_blocks(std::size_t count, std::size_t block, std::int64_t threads, Work
   const std::size_t helpers = std::min(static_cast<std::size_t>(std::max<std::int64_t>(threads, 1)), blocks);
   std::vector<std::thread> pool;
   try {
+    pool.reserve(helpers);
     for (std::size_t i = 1; i < helpers; ++i) pool.emplace_back(loop);
-  } catch (const std::system_error&) {
-    // The system gives no more threads: those that run, this one included, do all the work.
+  } catch (const std::exception&) {
+    // The system gives no more threads or memory: those that run, this one included, do all the work.
   }
   loop();
   for (std::thread& thread : pool) thread.join();
@@ -158,4 +159,13 @@ int64_t pair_drive_score(void* const* handles, int64_t scenes, const PairDriveRe
     };
   });
   return done ? 0 : 1;
+}
+
+int64_t pair_drive_propose(const PairDriveProposals* proposals, double* poses) {
+  try {
+    pair_drive::drive_proposals(*proposals, poses);
+  } catch (const std::bad_alloc&) {
+    return 1;
+  }
+  return 0;
 }

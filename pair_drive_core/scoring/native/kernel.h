@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define PAIR_DRIVE_ABI 1
+#define PAIR_DRIVE_ABI 2
 #define PAIR_DRIVE_EXPORT __attribute__((visibility("default")))
 
 /* Packed scenes: the fields of `PreparedScenes` of the same names, contiguous. Only read while indexing. */
@@ -94,6 +94,33 @@ PAIR_DRIVE_EXPORT void pair_drive_release(void** handles, int64_t count);
 
 /* Scores the same number of candidates in each of `scenes` indexed scenes. Returns 0, or 1 when memory ran out. */
 PAIR_DRIVE_EXPORT int64_t pair_drive_score(void* const* handles, int64_t scenes, const PairDriveRequest* request);
+
+/* PDM-Closed's proposals in one scene, local frame: L paths of P points, V target speeds, Q searches for a leader among
+   N objects and some red lane connectors (rows from N on). */
+typedef struct {
+  int64_t paths, points, speeds, steps, searches, search_interval, objects;
+  double step; /* s between two poses */
+  double ego_speed;
+  double min_gap, headway, max_acceleration, max_deceleration, exponent;
+  double length, width, center; /* of the vehicle; from the rear axle to the centre */
+  const double* path_xy;        /* (L, P, 2) */
+  const double* path_heading;   /* (L, P), unwrapped */
+  const double* path_progress;  /* (L, P), non-decreasing */
+  const double* path_end;       /* (L,), progress of the end */
+  const double* start;          /* (L,), progress of the ego at t0 */
+  const double* targets;        /* (V,), positive */
+  const int64_t* hit_offsets;   /* (L * Q + 1,), hits of each path and search */
+  const int64_t* hit_rows;      /* (H,), obstacles in the corridor; the order decides between equally near ones */
+  const double* hit_progress;   /* (H,), of the obstacle's centroid along the path */
+  const double* box_corners;    /* (Q, N, 4, 2) */
+  const double* object_heading; /* (N,) */
+  const double* object_speed;   /* (N,) */
+  const double* light_xy;       /* (W, 2) */
+  const int64_t* light_offsets;
+} PairDriveProposals;
+
+/* Unrolls the proposals; `poses` takes (L, V, steps, 3). Returns 0, or 1 when memory ran out. */
+PAIR_DRIVE_EXPORT int64_t pair_drive_propose(const PairDriveProposals* proposals, double* poses);
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from pair_drive_core.scoring.native.build import LIBRARY
 
 _LOG = logging.getLogger(__name__)
-_ABI = 1
+_ABI = 2
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 BATCH_ARRAYS = (
@@ -73,6 +73,37 @@ class Request(ctypes.Structure):
     ]
 
 
+PROPOSAL_ARRAYS = (
+    "path_xy",
+    "path_heading",
+    "path_progress",
+    "path_end",
+    "start",
+    "targets",
+    "hit_offsets",
+    "hit_rows",
+    "hit_progress",
+    "box_corners",
+    "object_heading",
+    "object_speed",
+    "light_xy",
+    "light_offsets",
+)
+"""Arrays of `PairDriveProposals` in kernel.h, in its order."""
+
+
+class ProposalRequest(ctypes.Structure):
+    """`PairDriveProposals` of kernel.h."""
+
+    _fields_ = [
+        *((name, _INT) for name in ("paths", "points", "speeds", "steps", "searches", "search_interval", "objects")),
+        *((name, _DOUBLE) for name in ("step", "ego_speed", "min_gap", "headway")),
+        *((name, _DOUBLE) for name in ("max_acceleration", "max_deceleration", "exponent")),
+        *((name, _DOUBLE) for name in ("length", "width", "center")),
+        *((name, _POINTER) for name in PROPOSAL_ARRAYS),
+    ]
+
+
 def candidates_of_path(folder: Path) -> tuple[Path, ...]:
     """Where a build may have put the library: beside the sources, under its own or the extension module's name."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
@@ -96,6 +127,8 @@ def open_library(path: Path) -> ctypes.CDLL:
     library.pair_drive_release.restype = None
     library.pair_drive_score.argtypes = (_POINTER, _INT, ctypes.POINTER(Request))
     library.pair_drive_score.restype = _INT
+    library.pair_drive_propose.argtypes = (ctypes.POINTER(ProposalRequest), _POINTER)
+    library.pair_drive_propose.restype = _INT
     return library
 
 
