@@ -7,6 +7,8 @@ import sys
 import typer
 
 from pair_drive_core.cli import cache
+from pair_drive_core.cli.bag_eval import bag_eval
+from pair_drive_core.cli.score_vectors import score_vectors
 
 app = typer.Typer(
     name="pair-drive",
@@ -21,6 +23,8 @@ USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryEr
 
 
 app.add_typer(cache.app, name="cache")
+app.command("bag-eval")(bag_eval)
+app.command("score-vectors")(score_vectors)
 
 
 @app.callback()

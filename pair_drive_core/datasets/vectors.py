@@ -31,13 +31,36 @@ from pair_drive_core.scoring import Metric
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-_INPUTS = (
-    *("t0_us", "hist_time_us", "hist_pose", "hist_vel", "hist_acc"),
-    *("ego_steering_angle", "ego_steering_rate", "ego_yaw_rate", "ego_yaw_acc"),
-    *("map_token", "map_layer", "map_xy", "map_off", "map_on_route", "route_lane_ids", "centerline"),
-    *("obj_token", "obj_type", "obj_size", "key_token", "key_state"),
-    *("red_token", "red_on", "red_xy", "red_off", "human_local", "cands"),
-)
+_INPUTS: dict[str, tuple[str, tuple[int | str, ...]]] = {
+    "t0_us": ("iu", ()),
+    "hist_time_us": ("iu", ("H",)),
+    "hist_pose": ("f", ("H", 3)),
+    "hist_vel": ("f", ("H", 2)),
+    "hist_acc": ("f", ("H", 2)),
+    "ego_steering_angle": ("f", ()),
+    "ego_steering_rate": ("f", ()),
+    "ego_yaw_rate": ("f", ()),
+    "ego_yaw_acc": ("f", ()),
+    "map_token": ("U", ("M",)),
+    "map_layer": ("iu", ("M",)),
+    "map_xy": ("f", ("V", 2)),
+    "map_off": ("iu", ("M+1",)),
+    "map_on_route": ("b", ("M",)),
+    "route_lane_ids": ("U", ("lanes",)),
+    "centerline": ("f", ("C", 3)),
+    "obj_token": ("U", ("N",)),
+    "obj_type": ("iu", ("N",)),
+    "obj_size": ("f", ("N", 3)),
+    "key_token": ("U", ("n",)),
+    "key_state": ("f", ("F", "n", 5)),
+    "red_token": ("U", ("R",)),
+    "red_on": ("b", ("T", "R")),
+    "red_xy": ("f", ("P", 2)),
+    "red_off": ("iu", ("R+1",)),
+    "human_local": ("f", (8, 3)),
+    "cands": ("f", ("K", "L", 3)),
+}
+"""Inputs of a file with the kinds of dtype and the shape that are expected; equal names mean equal sizes."""
 _REFERENCE = {Metric.V1: "v11_pdm_ref", Metric.V2: "v2_pdm_ref"}
 _RESULTS = {
     Metric.V1: ("v11_sub", "v11_score", "v11_coll_idx", "v11_ttc_idx"),
@@ -145,7 +168,40 @@ def read_vector_file(path: Path) -> VectorFile:
     missing = [key for key in _INPUTS if key not in arrays]
     if missing:
         raise SceneError(f"{path}: expected a vector file of format nv-scene-1, missing {', '.join(missing)}")
+    _check_inputs(path, arrays)
     return VectorFile(path.stem, arrays)
+
+
+def is_vector_file(path: Path) -> bool:
+    """Whether a file of the right kind holds scene and candidates; archives of other contents do not.
+
+    Raises:
+        SceneError: if it is not a NumPy archive.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return "cands" in archive.files and "key_state" in archive.files
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        raise SceneError(f"{path}: expected a NumPy archive without pickled objects: {error}") from error
+
+
+def _check_inputs(path: Path, arrays: Arrays) -> None:
+    """Check dtypes and shapes of all inputs against each other."""
+    sizes: dict[str, tuple[str, int]] = {}
+    for key, (kinds, shape) in _INPUTS.items():
+        array = arrays[key]
+        wanted = [sizes[axis][1] if isinstance(axis, str) and axis in sizes else axis for axis in shape]
+        fits = array.ndim == len(wanted) and all(
+            isinstance(w, str) or w == size for w, size in zip(wanted, array.shape, strict=False)
+        )
+        if not fits or (array.dtype.kind not in kinds and array.size > 0):
+            raise SceneError(
+                f"{path}: {key}: expected dtype kind {' or '.join(kinds)} and shape {tuple(wanted)}, "
+                f"got {array.dtype} {array.shape}"
+            )
+        for axis, size in zip(shape, array.shape, strict=True):
+            if isinstance(axis, str):
+                sizes.setdefault(axis, (key, size))
 
 
 def _objects(data: Arrays) -> TrackedObjects:
