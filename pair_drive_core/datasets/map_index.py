@@ -9,7 +9,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import shapely
+import torch
 from shapely import LineString, Point, STRtree
+from torch import Tensor
 
 from pair_drive_core.datasets.nuplan_map import (
     MapArea,
@@ -19,6 +21,7 @@ from pair_drive_core.datasets.nuplan_map import (
     Roadblock,
     RoadblockConnector,
     StopPolygon,
+    Surface,
 )
 from pair_drive_core.scene import SceneError
 
@@ -58,6 +61,8 @@ class MapIndex:
     def __init__(self, nuplan_map: NuplanMap) -> None:
         """Index a map; trees are built when first asked for."""
         self.map = nuplan_map
+        self._lines: dict[int, FloatArray] = {}
+        self._rings: dict[int, list[Tensor]] = {}
         self._edges: dict[int, Edge] = {lane.fid: lane for lane in nuplan_map.lanes}
         self._edges |= {way.fid: way for way in nuplan_map.lane_connectors}
         self._blocks: dict[int, Block] = {block.fid: block for block in nuplan_map.roadblock_connectors}
@@ -111,6 +116,19 @@ class MapIndex:
             raise SceneError(f"the map of {self.map.location} holds no lane {fid}")
         return self._edges[fid]
 
+    def centerline(self, edge: Edge) -> FloatArray:
+        """(P, 3), see `centerline`; computed once."""
+        if edge.fid not in self._lines:
+            self._lines[edge.fid] = centerline(edge.baseline)
+        return self._lines[edge.fid]
+
+    def rings(self, surface: Surface) -> list[Tensor]:
+        """Rings of a polygon of this map, see `outer_rings`; computed once."""
+        key = id(surface)
+        if key not in self._rings:
+            self._rings[key] = [torch.from_numpy(ring) for ring in outer_rings(surface)]
+        return self._rings[key]
+
     def interior(self, block: Block) -> list[Edge]:
         """Lanes of a roadblock, or lane connectors of a roadblock connector."""
         return self._interior.get((isinstance(block, RoadblockConnector), block.fid), [])
@@ -156,7 +174,7 @@ def centerline(line: LineString) -> FloatArray:
     return np.column_stack((points, np.append(heading, heading[-1])))
 
 
-def outer_rings(surface: shapely.Geometry) -> list[FloatArray]:
+def outer_rings(surface: Surface) -> list[FloatArray]:
     """Open rings of a polygon, one for each of its parts.
 
     A hole is joined to its part's ring by a cut that is walked in both directions: even-odd tests then hold inside

@@ -62,16 +62,19 @@ class FrameBlobs(Protocol):
         ...
 
 
-def encode_jpeg(rgb: RgbImage, quality: int = JPEG_QUALITY) -> bytes:
+def encode_jpeg(rgb: RgbImage, quality: int = JPEG_QUALITY, size: tuple[int, int] | None = None) -> bytes:
     """Encode a picture.
 
     Args:
         rgb: (height, width, 3) uint8.
         quality: 1 to 100.
+        size: width and height to scale to; None leaves the picture as it is.
 
     Raises:
         ValueError: if the picture cannot be encoded.
     """
+    if size is not None and size != (rgb.shape[1], rgb.shape[0]):
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
     done, buffer = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"cannot encode a picture of shape {rgb.shape}")

@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from shapely import Polygon
 
 from pair_drive_core.datasets.map_index import MapIndex
 from pair_drive_core.datasets.navsim_blobs import MAX_INTENSITY, read_jpeg, read_pcd
 from pair_drive_core.datasets.navsim_log import FRAME_INTERVAL_US, OBJECT_NAMES, NavsimFrame
 from pair_drive_core.datasets.quaternions import quaternion_to_matrix, quaternion_to_yaw
-from pair_drive_core.datasets.route import corrected_route, route_centerline, route_edges
-from pair_drive_core.datasets.scene_map import Surroundings, lane_graph, traffic_lights
-from pair_drive_core.geometry import box_corners, relative_se2
+from pair_drive_core.datasets.scene_map import map_parts
+from pair_drive_core.geometry import relative_se2
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     OBJECT_STATE_SIZE,
@@ -30,7 +28,6 @@ from pair_drive_core.scene import (
     EgoState,
     EgoStatus,
     LidarSweep,
-    Route,
     Scene,
     SceneError,
     TrackedObjects,
@@ -73,25 +70,18 @@ def build_scene(
     now = frames[history_frames - 1]
     future = frames[history_frames - 1 : history_frames + MOST_FUTURE_FRAMES]
     history = _history(frames[:history_frames])
-    pose = history.pose[-1].numpy()
-    recorded = _route_ids(now)
-    route = corrected_route(index, pose, recorded)
-    edges = route_edges(index, route)
-    center = pose[:2] + vehicle.rear_axle_to_center_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
-    surroundings = Surroundings.around(index, center)
-    line = route_centerline(
-        index, pose, _footprint(pose, center, vehicle), center, route, edges, surroundings.drivable_tree()
-    )
+    lights = [frame.traffic_lights for frame in future]
+    parts = map_parts(index, history.pose[-1].numpy(), _route_ids(now), lights, vehicle)
     return Scene(
         token=now.token,
         time_us=now.timestamp_us,
         ego=EgoState.at(history.pose[-1], history.velocity[-1], history.acceleration[-1]),
         history=history,
         objects=_objects(future),
-        map=surroundings.polygons(edges),
-        route=Route(tuple(edges), torch.from_numpy(line)),
-        lights=traffic_lights([frame.traffic_lights for frame in future], route_edges(index, recorded)),
-        lanes=lane_graph(index, (*surroundings.edges, *edges.values())),
+        map=parts.polygons,
+        route=parts.route,
+        lights=parts.lights,
+        lanes=parts.lanes,
         human=_human(future),
         vehicle=vehicle,
         flaws=flaws,
@@ -188,16 +178,6 @@ def _route_ids(frame: NavsimFrame) -> list[int]:
         return [int(fid) for fid in frame.roadblock_ids]
     except ValueError as error:
         raise SceneError(f"frame {frame.token}: expected roadblock ids that are numbers ({error})") from error
-
-
-def _footprint(pose: FloatArray, center: FloatArray, vehicle: VehicleParameters) -> Polygon:
-    corners = box_corners(
-        torch.from_numpy(center),
-        torch.tensor(float(pose[2]), dtype=torch.float64),
-        torch.tensor(vehicle.length_m, dtype=torch.float64),
-        torch.tensor(vehicle.width_m, dtype=torch.float64),
-    )
-    return Polygon(corners.numpy())
 
 
 def _human(frames: Sequence[NavsimFrame]) -> Trajectory:

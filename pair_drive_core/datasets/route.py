@@ -15,7 +15,7 @@ import numpy.typing as npt
 import shapely
 from shapely import Point, Polygon
 
-from pair_drive_core.datasets.map_index import Block, Edge, MapIndex, block_of, centerline
+from pair_drive_core.datasets.map_index import Block, Edge, MapIndex, block_of
 from pair_drive_core.datasets.nuplan_map import RoadblockConnector
 from pair_drive_core.scene import SceneError
 
@@ -94,12 +94,12 @@ def route_centerline(
     Raises:
         SceneError: if no lane of the route can be found.
     """
-    start = _starting_edge(pose, footprint, center, edges, drivable)
+    start = _starting_edge(index, pose, footprint, center, edges, drivable)
     blocks = list(dict.fromkeys(route))
     first = blocks.index(block_of(start)) if block_of(start) in blocks else 0
     target = blocks[first : first + _SEARCH_DEPTH][-1]
     lanes = _shortest_path(index, start, target, set(edges))
-    return np.concatenate([centerline(lane.baseline) for lane in lanes])
+    return np.concatenate([index.centerline(lane) for lane in lanes])
 
 
 def _current_blocks(index: MapIndex, pose: FloatArray, route: set[int]) -> tuple[Block, list[Block]]:
@@ -120,7 +120,7 @@ def _current_blocks(index: MapIndex, pose: FloatArray, route: set[int]) -> tuple
     for block in blocks:
         best = math.inf
         for edge in index.interior(block):
-            displacement, heading_error = _errors(centerline(edge.baseline), pose)
+            displacement, heading_error = _errors(index.centerline(edge), pose)
             best = min(best, displacement)
             if heading_error < _MAX_HEADING_ERROR and displacement < _MAX_DISPLACEMENT_M:
                 (on_route if block.fid in route else off_route).append((displacement, block))
@@ -204,6 +204,7 @@ def _breadth_first(
 
 
 def _starting_edge(
+    index: MapIndex,
     pose: FloatArray,
     footprint: Polygon,
     center: FloatArray,
@@ -219,7 +220,7 @@ def _starting_edge(
         edges[tokens[i]] for i in tree.query(Point(pose[0], pose[1]), predicate="intersects") if tokens[i] in edges
     ]
     if found:
-        return min(found, key=lambda edge: _heading_error(centerline(edge.baseline), pose))
+        return min(found, key=lambda edge: _heading_error(index.centerline(edge), pose))
     point, best, nearest = Point(center), math.inf, next(iter(edges.values()))
     for edge in edges.values():
         if edge.polygon.contains(point):

@@ -11,9 +11,20 @@ import shapely
 import torch
 from torch import Tensor
 
-from pair_drive_core.datasets.map_index import Edge, MapIndex, block_of, centerline, outer_rings
-from pair_drive_core.datasets.nuplan_map import MapLane
-from pair_drive_core.scene import LaneGraph, MapLayer, MapPolygons, PackedRings, TrafficLights
+from pair_drive_core.datasets.map_index import Edge, MapIndex, block_of
+from pair_drive_core.datasets.nuplan_map import MapLane, Surface
+from pair_drive_core.datasets.route import corrected_route, route_centerline, route_edges
+from pair_drive_core.geometry import box_corners
+from pair_drive_core.scene import (
+    PACIFICA,
+    LaneGraph,
+    MapLayer,
+    MapPolygons,
+    PackedRings,
+    Route,
+    TrafficLights,
+    VehicleParameters,
+)
 
 MAP_RADIUS_M = 100.0
 """Half side of the square around the ego's centre from which polygons are taken (the official metric cache)."""
@@ -22,6 +33,62 @@ LIGHT_STEPS = 41
 _STEPS_PER_FRAME = 5
 
 FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MapParts:
+    """What a scene takes from its map.
+
+    Attributes:
+        polygons: around the ego.
+        route: corrected route and its centre line.
+        lights: of the recorded route.
+        lanes: lanes around the ego and of the route.
+    """
+
+    polygons: MapPolygons
+    route: Route
+    lights: TrafficLights
+    lanes: LaneGraph
+
+
+def map_parts(
+    index: MapIndex,
+    pose: FloatArray,
+    recorded_route: Sequence[int],
+    lights: Sequence[Sequence[tuple[int, bool]]],
+    vehicle: VehicleParameters = PACIFICA,
+) -> MapParts:
+    """Cut out what the official metric cache takes from the map.
+
+    Args:
+        index: the map.
+        pose: (3,), rear axle at t0, global; m, rad.
+        recorded_route: ids of roadblocks and roadblock connectors.
+        lights: (lane connector id, is red) at t0, t0 + 0.5 s, ...; at least 9 of them.
+        vehicle: measures of the ego.
+
+    Raises:
+        SceneError: if the route does not fit the map.
+    """
+    route = corrected_route(index, pose, recorded_route)
+    edges = route_edges(index, route)
+    center = pose[:2] + vehicle.rear_axle_to_center_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
+    around = Surroundings.around(index, center)
+    footprint = _footprint(float(pose[2]), center, vehicle)
+    line = route_centerline(index, pose, footprint, center, route, edges, around.drivable_tree())
+    return MapParts(
+        around.polygons(index, edges),
+        Route(tuple(edges), torch.from_numpy(line)),
+        traffic_lights(index, lights, route_edges(index, recorded_route)),
+        lane_graph(index, (*around.edges, *edges.values())),
+    )
+
+
+def _footprint(heading: float, center: FloatArray, vehicle: VehicleParameters) -> shapely.Polygon:
+    length, width = torch.tensor([vehicle.length_m, vehicle.width_m], dtype=torch.float64)
+    corners = box_corners(torch.from_numpy(center), torch.tensor(heading, dtype=torch.float64), length, width)
+    return shapely.Polygon(corners.numpy())
 
 
 @dataclass(frozen=True)
@@ -34,8 +101,8 @@ class Surroundings:
         edges: lanes and lane connectors among `drivable`.
     """
 
-    drivable: tuple[tuple[str, MapLayer, shapely.Geometry], ...]
-    extra: tuple[tuple[str, MapLayer, shapely.Geometry], ...]
+    drivable: tuple[tuple[str, MapLayer, Surface], ...]
+    extra: tuple[tuple[str, MapLayer, Surface], ...]
     edges: tuple[Edge, ...]
 
     @staticmethod
@@ -53,7 +120,7 @@ class Surroundings:
         lanes = [edge for block in blocks for edge in index.interior(block)]
         ways = [edge for block in connectors for edge in index.interior(block)]
 
-        def areas(field: str, layer: MapLayer) -> list[tuple[str, MapLayer, shapely.Geometry]]:
+        def areas(field: str, layer: MapLayer) -> list[tuple[str, MapLayer, Surface]]:
             elements = getattr(index.map, field)
             found = (elements[i] for i in index.areas[field].within(x, y, radius_m))
             return [(str(element.fid), layer, element.polygon) for element in found]
@@ -77,22 +144,23 @@ class Surroundings:
         polygons = [polygon for _, _, polygon in self.drivable]
         return [token for token, _, _ in self.drivable], shapely.STRtree(polygons, _TREE_NODE_CAPACITY)
 
-    def polygons(self, route_tokens: Iterable[str]) -> MapPolygons:
+    def polygons(self, index: MapIndex, route_tokens: Iterable[str]) -> MapPolygons:
         """All polygons, the ones of the metric first.
 
         A surface of several parts becomes several polygons of one token.
 
         Args:
+            index: the map.
             route_tokens: lanes and lane connectors of the route.
         """
         route = set(route_tokens)
         edge_layers = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
         tokens, layers, rings, on_route = [], [], [], []
         for token, layer, surface in (*self.drivable, *self.extra):
-            for ring in outer_rings(surface):
+            for ring in index.rings(surface):
                 tokens.append(token)
                 layers.append(int(layer))
-                rings.append(torch.from_numpy(ring))
+                rings.append(ring)
                 on_route.append(layer in edge_layers and token in route)
         return MapPolygons(
             tuple(tokens),
@@ -116,8 +184,8 @@ def lane_graph(index: MapIndex, edges: Iterable[Edge]) -> LaneGraph:
         tokens=tuple(str(edge.fid) for edge in kept),
         is_connector=torch.tensor([not isinstance(edge, MapLane) for edge in kept], dtype=torch.bool),
         roadblocks=tuple(str(block_of(edge)) for edge in kept),
-        centerlines=PackedRings.from_sequences([torch.from_numpy(centerline(edge.baseline)) for edge in kept], width=3),
-        rings=PackedRings.from_sequences([torch.from_numpy(outer_rings(edge.polygon)[0]) for edge in kept]),
+        centerlines=PackedRings.from_sequences([torch.from_numpy(index.centerline(edge)) for edge in kept], width=3),
+        rings=PackedRings.from_sequences([index.rings(edge.polygon)[0] for edge in kept]),
         speed_limits_mps=torch.tensor(limits, dtype=torch.float64),
         successors=tuple(
             tuple(place[after.fid] for after in index.outgoing(edge) if after.fid in place) for edge in kept
@@ -125,16 +193,22 @@ def lane_graph(index: MapIndex, edges: Iterable[Edge]) -> LaneGraph:
     )
 
 
-def traffic_lights(frames: Sequence[Sequence[tuple[int, bool]]], route: dict[str, Edge]) -> TrafficLights:
+def traffic_lights(
+    index: MapIndex, frames: Sequence[Sequence[tuple[int, bool]]], route: dict[str, Edge]
+) -> TrafficLights:
     """Red states of the lane connectors of the recorded route, 10 Hz; the status of a frame holds until the next.
 
+    Connectors that are never red are left out.
+
     Args:
+        index: the map.
         frames: (connector id, is red) at t0, t0 + 0.5 s, ...; at least 9 of them.
         route: edges of the recorded (not the corrected) route, by token, as the official metric cache has it.
     """
-    red_at = [{str(connector) for connector, red in lights if red} for lights in frames]
-    tokens = [t for t in dict.fromkeys(str(c) for lights in frames for c, _ in lights) if t in route]
-    rows = [[token in red_at[step // _STEPS_PER_FRAME] for token in tokens] for step in range(LIGHT_STEPS)]
+    red_at = [[str(connector) for connector, red in lights if red and str(connector) in route] for lights in frames]
+    held = [red_at[step // _STEPS_PER_FRAME] for step in range(LIGHT_STEPS)]
+    tokens = list(dict.fromkeys(token for at_once in held for token in at_once))
+    rows = [[token in at_once for token in tokens] for at_once in held]
     red: Tensor = torch.tensor(rows, dtype=torch.bool).reshape(LIGHT_STEPS, len(tokens))
-    rings = [torch.from_numpy(outer_rings(route[token].polygon)[0]) for token in tokens]
+    rings = [index.rings(route[token].polygon)[0] for token in tokens]
     return TrafficLights(tuple(tokens), red, PackedRings.from_sequences(rings))
