@@ -1,0 +1,199 @@
+"""The planner run on a recording's messages, through the same feed and guard as in the node."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pair_drive_core.datasets.scene_codec import decode_scene
+from pair_drive_core.evaluation.bag_reader import Bag, BagError, BagMessage
+from pair_drive_core.evaluation.latency import Latencies
+from pair_drive_core.evaluation.messages import stamp_us
+from pair_drive_core.evaluation.sensor_feed import SensorFeed
+from pair_drive_core.evaluation.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic
+from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
+from pair_drive_core.scene import EgoStatus, Scene, SceneError
+
+PLAN_TYPE = "pair_drive_ros/msg/PlannedTrajectory"
+TRUTH_TYPE = "pair_drive_ros/msg/SceneTruth"
+
+
+@dataclass(frozen=True)
+class ReplayedPlan:
+    """A plan made from a recording.
+
+    Attributes:
+        status: the ego at t0.
+        result: the plan.
+    """
+
+    status: EgoStatus
+    result: GuardedPlan
+
+
+@dataclass
+class LivePlans:
+    """What the recording holds of the planner that ran while it was made.
+
+    Attributes:
+        count: plans.
+        fallbacks: how many of them were fallbacks.
+        compute: their compute times.
+        age: their ages at publication.
+        stamps_us: their t0.
+    """
+
+    count: int = 0
+    fallbacks: int = 0
+    compute: Latencies = field(default_factory=lambda: Latencies(1_000_000))
+    age: Latencies = field(default_factory=lambda: Latencies(1_000_000))
+    stamps_us: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Replay:
+    """Everything that came out of one pass over a recording.
+
+    Attributes:
+        plans: by t0, us.
+        scenes: ground truth by t0, us.
+        live: the recorded plans.
+        frames: frames of the reference camera.
+        frame_stamps_us: their stamps.
+        dropped: sets and readings that did not become a plan, by reason.
+        latency: feature building and networks, this time.
+    """
+
+    plans: dict[int, ReplayedPlan] = field(default_factory=dict)
+    scenes: dict[int, Scene] = field(default_factory=dict)
+    live: LivePlans = field(default_factory=LivePlans)
+    frame_stamps_us: set[int] = field(default_factory=set)
+    dropped: Counter[str] = field(default_factory=Counter)
+    latency: Latencies = field(default_factory=lambda: Latencies(1_000_000))
+
+    @property
+    def live_missed(self) -> int:
+        """Frames of the reference camera for which the recording holds no plan."""
+        return len(self.frame_stamps_us - self.live.stamps_us)
+
+
+def replay(
+    bag: Bag,
+    feed: SensorFeed,
+    planner: GuardedPlanner,
+    remaps: Mapping[str, str],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Replay:
+    """Run the planner on all messages of a recording, as fast as it can.
+
+    Args:
+        bag: the recording.
+        feed: a new feed.
+        planner: the planner.
+        remaps: absolute topic names of the recording by the planner's own relative ones, where they differ.
+        progress: told the number of messages done.
+
+    Raises:
+        BagError: for a topic that is missing or of another type, or a message that cannot be used.
+    """
+    inputs = _input_names(bag, feed, remaps)
+    plan_topic, truth_topic = (remaps.get(name, f"/{name}") for name in (PLAN_TOPIC, TRUTH_TOPIC))
+    wanted = {*inputs, *(topic for topic in (plan_topic, truth_topic) if topic in bag.topics)}
+    reference = feed.synchronizer.config.reference_camera
+    outcome = Replay()
+    for done, message in enumerate(bag.messages(wanted), start=1):
+        entry = inputs.get(message.topic)
+        if entry is not None:
+            _take_reading(bag, feed, entry, message)
+            if entry.camera == reference and entry.kind in (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE):
+                outcome.frame_stamps_us.add(stamp_us(message.message.header.stamp))
+            _plan_complete_sets(bag, feed, planner, outcome)
+        elif message.topic == truth_topic:
+            scene = _scene(bag, message)
+            outcome.scenes[scene.time_us] = scene
+        else:
+            _record_live(outcome.live, message)
+        progress(done)
+    report = feed.synchronizer.report
+    outcome.dropped = report.dropped + Counter({f"{name} out of order": n for name, n in report.refused.items()})
+    if not outcome.plans:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in outcome.dropped.items()) or "no camera frames"
+        raise BagError(bag.path, f"no complete set of readings in {sum(map(bag.count, inputs))} messages ({reasons})")
+    return outcome
+
+
+def _input_names(bag: Bag, feed: SensorFeed, remaps: Mapping[str, str]) -> dict[str, InputTopic]:
+    """The planner's input topics by their names in the recording.
+
+    Raises:
+        BagError: naming all topics that are missing or of another type.
+    """
+    unknown = sorted(set(remaps) - {*INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC})
+    if unknown:
+        raise BagError(bag.path, f"topic {unknown[0]!r} to remap: expected one of {', '.join(INPUT_TOPICS)}")
+    found: dict[str, InputTopic] = {}
+    problems = []
+    for name, entry in INPUT_TOPICS.items():
+        topic = remaps.get(name, f"/{name}")
+        kind = bag.topics.get(topic)
+        if kind == entry.kind.value:
+            found[topic] = entry
+        elif kind is not None:
+            problems.append(f"topic {topic}: expected {entry.kind.value}, got {kind}")
+    present = {(entry.kind, entry.camera) for entry in found.values()}
+    for name, entry in INPUT_TOPICS.items():
+        pictures = {(InputKind.IMAGE, entry.camera), (InputKind.COMPRESSED_IMAGE, entry.camera)}
+        is_picture = (entry.kind, entry.camera) in pictures
+        optional = entry.kind is InputKind.ACCELERATION or (
+            entry.kind is InputKind.LIDAR and not feed.synchronizer.config.with_lidar
+        )
+        if optional or (entry.kind, entry.camera) in present or (is_picture and pictures & present):
+            continue
+        if entry.kind is not InputKind.COMPRESSED_IMAGE:
+            problems.append(f"topic {remaps.get(name, f'/{name}')}: expected {entry.kind.value}, found none")
+    if problems:
+        available = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(bag.topics.items())) or "nothing"
+        raise BagError(bag.path, f"{'; '.join(problems)}; the recording holds {available}")
+    return found
+
+
+def _take_reading(bag: Bag, feed: SensorFeed, entry: InputTopic, message: BagMessage) -> None:
+    feed.receive(entry.name, message.message)
+    _refuse_unusable(bag, feed, message.topic)
+
+
+def _refuse_unusable(bag: Bag, feed: SensorFeed, topic: str) -> None:
+    """In a recording a reading that cannot be used is a reason to stop: it will not get better."""
+    for name, reason in feed.report.last_error.items():
+        raise BagError(bag.path, f"topic {topic if topic.endswith(name) else name}: {reason}")
+
+
+def _plan_complete_sets(bag: Bag, feed: SensorFeed, planner: GuardedPlanner, outcome: Replay) -> None:
+    for readings in feed.take():
+        start = time.perf_counter()
+        agent_input = feed.decode(readings)
+        if agent_input is None:
+            _refuse_unusable(bag, feed, "")
+            continue
+        planner.reset_if(feed.synchronizer.report.time_jumps)
+        result = planner.plan(agent_input)
+        outcome.latency.add(time.perf_counter() - start)
+        outcome.plans[readings.time_us] = ReplayedPlan(agent_input.now, result)
+
+
+def _scene(bag: Bag, message: BagMessage) -> Scene:
+    try:
+        return decode_scene(bytes(message.message.data))
+    except SceneError as error:
+        raise BagError(bag.path, f"topic {message.topic}: {error}") from None
+
+
+def _record_live(live: LivePlans, message: BagMessage) -> None:
+    plan = message.message
+    live.count += 1
+    live.fallbacks += bool(plan.reason)
+    live.compute.add(stamp_us(plan.compute_time) * 1e-6)
+    live.age.add(stamp_us(plan.age) * 1e-6)
+    live.stamps_us.add(stamp_us(plan.header.stamp))

@@ -1,0 +1,103 @@
+"""Records topics into an MCAP bag without rosbag2: raw messages as they come, definitions included."""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from pair_drive_core.evaluation import topics
+from pair_drive_ros.bag_writer import BagWriter
+from pair_drive_ros.message_types import message_type
+from pair_drive_ros.parameters import Parameter, ParameterError, declare
+
+_DISCOVERY_PERIOD_S = 0.2
+_DEPTH = 200
+_DEFAULT_TOPICS = [
+    "/clock",
+    "/tf",
+    topics.DIAGNOSTICS_TOPIC,
+    *(f"/{name}" for name in topics.INPUT_TOPICS),
+    *(f"/{name}" for name in (topics.PLAN_TOPIC, topics.PATH_TOPIC, topics.CANDIDATES_TOPIC, topics.TRUTH_TOPIC)),
+]
+
+PARAMETERS = (
+    Parameter("output", "", "Folder of the recording; must not exist yet."),
+    Parameter("topics", _DEFAULT_TOPICS, "Absolute names of the topics to record, as they appear."),
+)
+
+
+class BagRecorderNode(Node):  # type: ignore[misc]
+    """See the module. A topic is subscribed when its publisher appears, with the quality of service on offer."""
+
+    def __init__(self, **node_options: Any) -> None:  # noqa: ANN401 - rclpy's own keyword arguments
+        super().__init__("pair_drive_recorder", **node_options)
+        declare(self, PARAMETERS)
+        output = self.get_parameter("output").value
+        if not output:
+            raise ParameterError("output: expected a folder for the recording, got nothing")
+        self._waiting = set(self.get_parameter("topics").value)
+        self.writer = BagWriter(Path(output))
+        self._timer = self.create_timer(_DISCOVERY_PERIOD_S, self._discover)
+        self._discover()
+
+    def _discover(self) -> None:
+        """Subscribe to those topics that have a publisher by now."""
+        for topic in sorted(self._waiting):
+            offers = self.get_publishers_info_by_topic(topic)
+            if not offers:
+                continue
+            self._waiting.discard(topic)
+            kind = offers[0].topic_type
+            try:
+                self.writer.add_topic(topic, kind)
+                message = message_type(kind)
+            except (LookupError, ModuleNotFoundError) as error:
+                self.get_logger().error(f"not recorded: {topic}: {error}")
+                continue
+            reliable = all(offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+            latched = all(offer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+            qos = QoSProfile(
+                depth=_DEPTH,
+                reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+            )
+            self.create_subscription(message, topic, partial(self._write, topic), qos, raw=True)
+
+    def _write(self, topic: str, data: bytes) -> None:
+        self.writer.write(topic, time.time_ns(), data)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Record until interrupted; the recording appears when it is complete."""
+    rclpy.init(args=arguments)
+    node: BagRecorderNode | None = None
+    try:
+        node = BagRecorderNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (ParameterError, FileExistsError) as error:
+        print(f"bag_recorder_node: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.writer.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    if node is not None:
+        print(f"recorded {sum(node.writer.counts.values())} messages", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
