@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, offset_left
 from pair_drive_core.town.junction_shapes import ISLAND_RADIUS_M
-from pair_drive_core.town.layout import LANE_WIDTH_M, JunctionKind
+from pair_drive_core.town.layout import LANE_WIDTH_M, MEDIAN_M, JunctionKind
 from pair_drive_core.town.network import BuiltJunction, RoadNetwork
 from pair_drive_core.town.town_map import STOP_LINE_DEPTH_M
 
@@ -104,12 +104,12 @@ class GroundTexture:
         for road in network.roads:
             line, heading = road.reference[:, :2], road.reference[:, 2]
             if road.lanes_forward and road.lanes_backward:
-                for side in (0.14, -0.14):
+                for side in (0.2, -0.2):
                     self._line(picture, offset_left(line, heading, side), _YELLOW, 0.12)
             for sign, lanes in ((-1.0, len(road.lanes_forward)), (1.0, len(road.lanes_backward))):
                 for i in range(1, lanes):
-                    self._dashes(picture, offset_left(line, heading, sign * i * LANE_WIDTH_M))
-                edge = sign * (lanes * LANE_WIDTH_M + 0.1)
+                    self._dashes(picture, offset_left(line, heading, sign * (MEDIAN_M + i * LANE_WIDTH_M)))
+                edge = sign * (MEDIAN_M + lanes * LANE_WIDTH_M + 0.1)
                 if lanes:
                     self._line(picture, offset_left(line, heading, edge), _WHITE, 0.12)
         for lane in network.lanes:

@@ -10,13 +10,15 @@ import numpy as np
 from pair_drive_core.town.curves import FloatArray
 
 LANE_WIDTH_M = 3.6
+MEDIAN_M = 0.4
+"""From a road's reference line to the inner edge of the first lane of each direction; painted, part of that lane."""
 SHOULDER_M = 0.8
 """Asphalt between the outermost lane's paint and the kerb; part of that lane's polygon."""
 
 
 def half_road_m(lanes: int) -> float:
     """From a road's reference line to its kerb on a side with this many lanes."""
-    return lanes * LANE_WIDTH_M + SHOULDER_M
+    return lanes * LANE_WIDTH_M + SHOULDER_M + (MEDIAN_M if lanes else 0.0)
 
 
 class JunctionKind(str, Enum):

@@ -18,6 +18,7 @@ from pair_drive_core.town.junction_shapes import (
 )
 from pair_drive_core.town.layout import (
     LANE_WIDTH_M,
+    MEDIAN_M,
     SHOULDER_M,
     Junction,
     JunctionKind,
@@ -29,7 +30,7 @@ from pair_drive_core.town.network import BuiltJunction, Lane, Polygon, Road, Roa
 
 PARKING_WIDTH_M = 2.5
 WALKWAY_WIDTH_M = 2.6
-_CORNER_M = 9.5
+_CORNER_M = 11.5
 """From the edge of the crossing road to the stop line: kerb radius and crosswalk."""
 _CONFLICT_DISTANCE_M = 2.9
 _BEND_SETBACK_M = (20.0, 40.0)
@@ -197,10 +198,10 @@ class _NetworkBuilder:
         self.roadblock_is_connector.append(False)
         first = len(self.lanes)
         for i in range(count):
-            offset = -(i + 0.5) * LANE_WIDTH_M
+            offset = -MEDIAN_M - (i + 0.5) * LANE_WIDTH_M
             center = np.column_stack((offset_left(along[:, :2], along[:, 2], offset), along[:, 2]))
-            first_edge = inner if i == 0 else -i * LANE_WIDTH_M
-            last_edge = -half_road_m(count) if i + 1 == count else -(i + 1) * LANE_WIDTH_M
+            first_edge = inner if i == 0 else -MEDIAN_M - i * LANE_WIDTH_M
+            last_edge = -half_road_m(count) if i + 1 == count else -MEDIAN_M - (i + 1) * LANE_WIDTH_M
             ring = strip(along, first_edge, last_edge)
             left = first + i - 1 if i > 0 else None
             right = first + i + 1 if i + 1 < count else None

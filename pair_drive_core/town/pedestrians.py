@@ -15,6 +15,7 @@ from pair_drive_core.town.signals import Light, SignalPlan
 
 SIZE_M = (0.55, 0.65, 1.72)
 """Length, width, height of a person's box."""
+_PATIENCE_S = 2.5
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Pedestrians:
         self._along = np.where(on_pavement, snap(rng.uniform(0.0, 1.0, count) * self._length), 0.0)
         self._along = np.where(on_pavement | self._forward, self._along, self._length)
         self._rest_s = np.where(on_pavement, 0.0, snap(rng.uniform(0.0, 12.0, count)))
+        self._blocked_s = np.zeros(count)
         self._rng = rng
         self.color = rng.integers(30, 220, (count, 3)).astype(np.uint8)
         self.speed_mps = np.zeros(count)
@@ -91,7 +93,13 @@ class Pedestrians:
         self._rest_s = snap(np.maximum(self._rest_s - dt_s, 0.0))
         next_step = self.pose[:, :2] + 0.8 * unit(self.pose[:, 2])
         offset = next_step[:, None] - cars[None]
-        blocked = (np.hypot(offset[..., 0], offset[..., 1]) < car_radius_m + 0.7).any(-1)
+        near: npt.NDArray[np.bool_] = np.hypot(offset[..., 0], offset[..., 1]) < car_radius_m + 0.7
+        blocked: npt.NDArray[np.bool_] = near.any(-1)
+        self._blocked_s = np.where(blocked, self._blocked_s + dt_s, 0.0)
+        # Who finds the way blocked by a standing car goes back, or both would wait for ever.
+        turning = self._blocked_s > _PATIENCE_S
+        self._forward = np.where(turning, ~self._forward, self._forward)
+        self._blocked_s = np.where(turning, 0.0, self._blocked_s)
         for i, walk in enumerate(self.walks):
             at_end = self._along[i] <= 0.0 if self._forward[i] else self._along[i] >= self._length[i]
             waiting = bool(self._rest_s[i] > 0.0 or blocked[i])
