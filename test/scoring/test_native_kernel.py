@@ -167,7 +167,7 @@ def event(raw, name):
 def test_areas_equal_a_brute_force_over_all_polygons(library, seed):
     scene = random_scene(seed, polygons=60)
     _, index = native(library, [scene])
-    raw = index.score(random_plans(seed, 24), with_states=True, with_areas=True)
+    raw = index.score(random_plans(seed, 24), states_dtype=torch.float64, with_areas=True)
     states = raw.states[0]
     center = states[..., :2] + PACIFICA.rear_axle_to_center_m * torch.stack(
         (states[..., 2].cos(), states[..., 2].sin()), dim=-1
@@ -247,8 +247,8 @@ def test_candidates_scored_together_or_alone_and_over_any_threads_are_the_same(l
     scenes = [random_scene(seed) for seed in range(5)]
     _, index = native(library, scenes, metric)
     plans = torch.cat([random_plans(10 + seed, 70) for seed in range(5)])
-    together = index.score(plans, threads=1, with_states=True)
-    threaded = index.score(plans, threads=7, with_states=True)
+    together = index.score(plans, threads=1, states_dtype=torch.float64)
+    threaded = index.score(plans, threads=7, states_dtype=torch.float64)
     assert torch.equal(together.values, threaded.values)
     assert torch.equal(together.events, threaded.events)
     assert torch.equal(together.states, threaded.states)
@@ -305,7 +305,7 @@ def test_the_order_of_objects_changes_the_culprits_rows_only(library):
 def test_paths_and_states_give_what_the_plans_that_they_came_from_give(library, metric):
     prepared, index = native(library, [random_scene(11)], metric)
     plans = random_plans(12, 20)
-    whole = index.score(plans, with_states=True)
+    whole = index.score(plans, states_dtype=torch.float64)
     again = index.score(whole.states, CandidateKind.STATES)
     assert torch.equal(again.values, whole.values)
     assert torch.equal(again.events, whole.events)
@@ -313,7 +313,7 @@ def test_paths_and_states_give_what_the_plans_that_they_came_from_give(library, 
     low = prepared.sample_index[0]
     weight = prepared.sample_weight[0][:, None]
     paths = knots[:, :, low] + weight * (knots[:, :, low + 1] - knots[:, :, low])
-    driven = index.score(paths, CandidateKind.PATHS, with_states=True)
+    driven = index.score(paths, CandidateKind.PATHS, states_dtype=torch.float64)
     assert torch.allclose(driven.states, whole.states, atol=1e-8)
 
 
@@ -329,7 +329,7 @@ def test_an_empty_scene_is_off_road_and_otherwise_fine(library):
 
 def test_no_candidates_give_no_scores(library):
     _, index = native(library, [make_scene(), make_scene()])
-    raw = index.score(torch.zeros(2, 0, 8, 3), with_states=True, with_areas=True)
+    raw = index.score(torch.zeros(2, 0, 8, 3), states_dtype=torch.float64, with_areas=True)
     assert raw.values.shape == (2, 0, 8)
     assert raw.states.shape == (2, 0, 41, 11)
 

@@ -2,3 +2,6 @@
 
 `build` compiles it, `library` finds and loads it, `index` turns prepared scenes into its index and scores with it.
 """
+
+LIBRARY = "kernel.so"
+"""File name of the compiled kernel, beside the sources."""

@@ -15,11 +15,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pair_drive_core.scoring.native import LIBRARY
+
 FOLDER = Path(__file__).parent
 SOURCES = ("kernel.cpp",)
 HEADERS = tuple(sorted(path.name for path in FOLDER.glob("*.h*")))
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-pthread")
-LIBRARY = "kernel.so"
 
 
 class BuildError(RuntimeError):

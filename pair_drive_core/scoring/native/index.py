@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from pair_drive_core.scene import PLAN_STEPS, STATE_SIZE, SceneError
+from pair_drive_core.scene.validation import require_dtype
 from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.metric import Metric
 from pair_drive_core.scoring.native.library import BATCH_ARRAYS, Batch, Request, load
 from pair_drive_core.scoring.prepared import PreparedScenes
+from pair_drive_core.scoring.rollouts import MAX_COORDINATE_M
 from pair_drive_core.scoring.sub_scores import SubScores
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS
 
@@ -43,13 +45,15 @@ class RawScores:
     Attributes:
         values: (S, K, 8) float64, columns `VALUE_NAMES`; progress in m.
         events: (S, K, 10) int32, columns `EVENT_NAMES`.
-        states: (S, K, 41, 11) float64, local frames; None where not asked for.
+        valid: (S, K) bool, False for rollouts that left the world and were judged as if the vehicle stood still.
+        states: (S, K, 41, 11), local frames; None where not asked for.
         areas: (S, K, 41) uint8, bits 1 multiple lanes, 2 not drivable, 4 oncoming, 8 centre in an intersection; None
             where not asked for.
     """
 
     values: Tensor
     events: Tensor
+    valid: Tensor
     states: Tensor | None = None
     areas: Tensor | None = None
 
@@ -103,7 +107,7 @@ class NativeIndex:
         candidates: Tensor,
         kind: CandidateKind = CandidateKind.PLANS,
         threads: int | None = None,
-        with_states: bool = False,
+        states_dtype: torch.dtype | None = None,
         with_areas: bool = False,
     ) -> RawScores:
         """Score K candidates in each scene.
@@ -114,7 +118,7 @@ class NativeIndex:
             candidates: (S, K, ...) as `kind` says, finite.
             kind: what the candidates are given as.
             threads: CPU threads; as many as torch uses by default.
-            with_states: return the driven states.
+            states_dtype: float32 or float64: return the driven states in this type.
             with_areas: return the map areas at every step.
 
         Raises:
@@ -127,9 +131,11 @@ class NativeIndex:
         count = source.shape[1]
         values = torch.empty(self._scenes, count, len(VALUE_NAMES), dtype=torch.float64)
         events = torch.empty(self._scenes, count, len(EVENT_NAMES), dtype=torch.int32)
+        valid = torch.empty(self._scenes, count, dtype=torch.bool)
         states = areas = None
-        if with_states:
-            states = torch.empty(self._scenes, count, SIMULATION_STEPS, STATE_SIZE, dtype=torch.float64)
+        if states_dtype is not None:
+            require_dtype("states_dtype", torch.empty(0, dtype=states_dtype), torch.float32, torch.float64)
+            states = torch.empty(self._scenes, count, SIMULATION_STEPS, STATE_SIZE, dtype=states_dtype)
         if with_areas:
             areas = torch.empty(self._scenes, count, SIMULATION_STEPS, dtype=torch.uint8)
         request = Request(
@@ -137,14 +143,17 @@ class NativeIndex:
             int(kind),
             source.data_ptr(),
             torch.get_num_threads() if threads is None else max(threads, 1),
+            MAX_COORDINATE_M,
             values.data_ptr(),
             events.data_ptr(),
+            valid.data_ptr(),
             None if states is None else states.data_ptr(),
+            states_dtype is torch.float32,
             None if areas is None else areas.data_ptr(),
         )
         if count and self._library.pair_drive_score(self._handles, self._scenes, ctypes.byref(request)) != 0:
             raise MemoryError("no memory for the native scorer's threads")
-        return RawScores(values, events, states, areas)
+        return RawScores(values, events, valid, states, areas)
 
 
 _indices: dict[int, NativeIndex] = {}

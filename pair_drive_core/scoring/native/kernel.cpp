@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -46,6 +47,23 @@ void roll_out(const SceneIndex& scene, const PairDriveRequest& request, std::siz
   drive(work.path, scene.start, scene.ego.wheel_base, work.rollout);
 }
 
+// Whether a rollout stays in this world; if not, it is replaced by standing still.
+bool keep_on_earth(const SceneIndex& scene, double max_coordinate, Rollout& rollout) {
+  bool valid = true;
+  for (const State& state : rollout) {
+    valid &= std::fabs(state[kX]) <= max_coordinate && std::fabs(state[kY]) <= max_coordinate;
+    for (const double value : state) valid &= std::isfinite(value);
+  }
+  if (!valid) rollout.fill(scene.start);
+  return valid;
+}
+
+template <typename T>
+void write_states(const Rollout& rollout, T* out) {
+  for (std::size_t i = 0; i < kStates; ++i)
+    for (std::size_t k = 0; k < kStateSize; ++k) out[i * kStateSize + k] = static_cast<T>(rollout[i][k]);
+}
+
 void write_areas(Areas& areas, std::uint8_t* out) {
   for (std::size_t i = 0; i < kStates; ++i)
     out[i] = static_cast<std::uint8_t>((areas.multiple_lanes(i) ? 1 : 0) | (areas.not_drivable[i] ? 2 : 0) |
@@ -54,9 +72,14 @@ void write_areas(Areas& areas, std::uint8_t* out) {
 
 void score_candidate(const SceneIndex& scene, const PairDriveRequest& request, std::size_t index, Workspace& work) {
   roll_out(scene, request, index, work);
-  if (request.states != nullptr)
-    for (std::size_t i = 0; i < kStates; ++i)
-      std::copy_n(work.rollout[i].begin(), kStateSize, request.states + (index * kStates + i) * kStateSize);
+  request.valid[index] = keep_on_earth(scene, request.max_coordinate, work.rollout);
+  if (request.states != nullptr) {
+    const std::size_t offset = index * kStates * kStateSize;
+    if (request.single_states != 0)
+      write_states(work.rollout, static_cast<float*>(request.states) + offset);
+    else
+      write_states(work.rollout, static_cast<double*>(request.states) + offset);
+  }
   work.footprint.set(work.rollout, scene.ego);
   work.areas.set(work.footprint, scene);
   work.projection.set(work.footprint);

@@ -1,4 +1,4 @@
-/* Plain C interface of the scoring kernel. All numbers are float64, all indices int64, all flags one byte. */
+/* Plain C interface of the scoring kernel. Numbers are float64 (but for `states`), indices int64, flags one byte. */
 #ifndef PAIR_DRIVE_SCORING_KERNEL_H
 #define PAIR_DRIVE_SCORING_KERNEL_H
 
@@ -78,10 +78,13 @@ typedef struct {
   int64_t candidates; /* per scene */
   int64_t kind;       /* PAIR_DRIVE_PLANS: (S, K, 8, 3) ego frame; PATHS: (S, K, 41, 3) local; STATES: (S, K, 41, 11) local */
   const double* input;
-  int64_t threads; /* at least 1 */
-  double* values;  /* (S, K, 8) */
-  int32_t* events; /* (S, K, 10) */
-  double* states;  /* (S, K, 41, 11), local frame; may be null */
+  int64_t threads;       /* at least 1 */
+  double max_coordinate; /* m; a rollout that gets farther away, or is not finite, is judged as standing still */
+  double* values;        /* (S, K, 8) */
+  int32_t* events;       /* (S, K, 10) */
+  uint8_t* valid;        /* (S, K): 0 where the rollout was replaced by standing still */
+  void* states;          /* (S, K, 41, 11), local frame; may be null */
+  int64_t single_states; /* states are float32 instead of float64 */
   uint8_t* areas;  /* (S, K, 41): 1 multiple lanes, 2 not drivable, 4 oncoming, 8 centre in an intersection; may be null */
 } PairDriveRequest;
 

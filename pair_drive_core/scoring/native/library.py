@@ -8,7 +8,7 @@ import logging
 import sysconfig
 from pathlib import Path
 
-from pair_drive_core.scoring.native.build import LIBRARY
+from pair_drive_core.scoring.native import LIBRARY
 
 _LOG = logging.getLogger(__name__)
 _ABI = 2
@@ -66,9 +66,12 @@ class Request(ctypes.Structure):
         ("kind", _INT),
         ("input", _POINTER),
         ("threads", _INT),
+        ("max_coordinate", _DOUBLE),
         ("values", _POINTER),
         ("events", _POINTER),
+        ("valid", _POINTER),
         ("states", _POINTER),
+        ("single_states", _INT),
         ("areas", _POINTER),
     ]
 

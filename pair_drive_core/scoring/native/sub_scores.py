@@ -8,7 +8,6 @@ from torch import Tensor
 from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.native.index import EVENT_NAMES, VALUE_NAMES, NativeIndex, RawScores
 from pair_drive_core.scoring.prepared import PreparedScenes
-from pair_drive_core.scoring.rollouts import on_earth
 from pair_drive_core.scoring.sub_scores import SubScores, concatenate
 
 _STEPS = {
@@ -37,12 +36,9 @@ def native_sub_scores(
         What `sub_scores` gives for the same rollouts, in the scenes' type; `valid` is False for rollouts that left the
         world, which are judged as if the vehicle stood still.
     """
-    raw = index.score(candidates, kind, with_states=True)
+    raw = index.score(candidates, kind, states_dtype=prepared.dtype)
     assert raw.states is not None  # asked for above
-    states, valid = on_earth(raw.states, prepared.ego)
-    if not bool(valid.all()):
-        raw = index.score(states, CandidateKind.STATES)
-    return _as_sub_scores(raw, states, valid, prepared)
+    return _as_sub_scores(raw, raw.states, prepared)
 
 
 def native_baselines(index: NativeIndex, prepared: PreparedScenes) -> SubScores:
@@ -59,7 +55,7 @@ def native_baselines(index: NativeIndex, prepared: PreparedScenes) -> SubScores:
     return index.baselines
 
 
-def _as_sub_scores(raw: RawScores, states: Tensor, valid: Tensor, prepared: PreparedScenes) -> SubScores:
+def _as_sub_scores(raw: RawScores, states: Tensor, prepared: PreparedScenes) -> SubScores:
     """Put the kernel's columns into the metric's order; one column more stands for "nothing"."""
     names = prepared.metric.sub_score_names
     values = torch.nn.functional.pad(raw.values, (0, 1)).to(prepared.dtype)
@@ -76,6 +72,6 @@ def _as_sub_scores(raw: RawScores, states: Tensor, valid: Tensor, prepared: Prep
         comfort=(bits >> torch.arange(6, dtype=torch.int32)) & 1 != 0,
         multiplier=values[..., multiplying].prod(-1),
         progress_m=values[..., VALUE_NAMES.index("progress")],
-        valid=valid,
-        states=states.to(prepared.dtype),
+        valid=raw.valid,
+        states=states,
     )
