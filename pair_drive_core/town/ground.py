@@ -9,8 +9,8 @@ import numpy.typing as npt
 from pair_drive_core.town.curves import FloatArray, offset_left
 from pair_drive_core.town.junction_shapes import ISLAND_RADIUS_M
 from pair_drive_core.town.layout import LANE_WIDTH_M, MEDIAN_M, JunctionKind
+from pair_drive_core.town.navsim_map import STOP_LINE_DEPTH_M
 from pair_drive_core.town.network import BuiltJunction, RoadNetwork
-from pair_drive_core.town.town_map import STOP_LINE_DEPTH_M
 
 ByteImage = npt.NDArray[np.uint8]
 

@@ -16,9 +16,6 @@ from pair_drive_core.town.scenes import KEY_FRAME_STEPS, SceneCutter
 from pair_drive_core.town.sensors import TownSensors
 from pair_drive_core.town.simulator import STEP_S, TownSimulator
 
-EPOCH_US = 1_600_000_000_000_000
-"""Added to the town's clock: logs carry times like real ones."""
-
 
 def log_name(cutter: SceneCutter, vehicle: int) -> str:
     """Name of the log of one vehicle's drive."""
@@ -55,7 +52,7 @@ def frame_at(
     )
     return NavsimFrame(
         token=token,
-        timestamp_us=EPOCH_US + round(moment.time_s * 1e6),
+        timestamp_us=round(moment.time_s * 1e6),
         log_name=name,
         scene_token=name,
         map_location=location,
@@ -117,7 +114,7 @@ class TownBlobs:
     def __call__(self, frame: NavsimFrame) -> TownFrameBlobs:
         """The sensor files of a frame."""
         start_s = self.sensors.simulator.moments[0].time_s
-        step = round(((frame.timestamp_us - EPOCH_US) / 1e6 - start_s) / STEP_S)
+        step = round((frame.timestamp_us / 1e6 - start_s) / STEP_S)
         return TownFrameBlobs(self.sensors, step, self.vehicle, self.width_px)
 
 

@@ -23,7 +23,8 @@ from pair_drive_core.town.layout import JunctionKind
 from pair_drive_core.town.network import Lane, Polygon, RoadNetwork
 from pair_drive_core.town.simulator import Town
 
-STOP_BAR_DEPTH_M = 0.6
+STOP_LINE_DEPTH_M = 0.6
+"""Depth of the bar at the end of a lane."""
 DEFAULT_LOCATION = "us-ma-boston"
 """The city that a town is filed under; the official devkit knows four names only."""
 
@@ -114,7 +115,7 @@ def _stop(town: Town, lane: Lane) -> StopPolygon:
     signalled = town.network.junctions[junction].kind is JunctionKind.SIGNAL
     end = lane.centerline[-1]
     along, across = unit(end[2]), unit(end[2] + np.pi / 2.0) * lane.width_m / 2.0
-    back = end[:2] - STOP_BAR_DEPTH_M * along
+    back = end[:2] - STOP_LINE_DEPTH_M * along
     bar = snap(np.stack((end[:2] + across, back + across, back - across, end[:2] - across)))
     return StopPolygon(
         int(lane.token), _surface(bar), StopPolygonKind.TRAFFIC_LIGHT if signalled else StopPolygonKind.YIELD

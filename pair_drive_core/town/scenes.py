@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pair_drive_core.datasets.scene_map import map_parts
 from pair_drive_core.scene import (
     PACIFICA,
     PLAN_STEPS,
@@ -20,12 +21,9 @@ from pair_drive_core.scene import (
     EgoStatus,
     LidarSweep,
     ObjectType,
-    PackedRings,
-    Route,
     Scene,
     SceneError,
     TrackedObjects,
-    TrafficLights,
     Trajectory,
 )
 from pair_drive_core.town.curves import FloatArray, snap, unit, wrap
@@ -42,12 +40,10 @@ HISTORY_STEPS = 15
 """Steps of the past that a scene needs (1.5 s)."""
 FUTURE_STEPS = 50
 """Steps of the future that a scene needs (5 s)."""
-MAP_RADIUS_M = 100.0
 _OBJECT_RADIUS_M = 70.0
 _ROUTE_AHEAD_M = 130.0
 _COMMAND_AHEAD_M = 20.0
 _COMMAND_SIDE_M = 2.0
-_LIGHT_STEPS = 41
 
 
 class SceneCutter:
@@ -56,26 +52,31 @@ class SceneCutter:
     Attributes:
         simulator: the town's life.
         map: its map, prepared once.
+        object_tokens: names of the rows of `object_states`.
+        object_types: (N,) int64, their classes.
+        object_sizes: (N, 3), length, width, height, m.
     """
 
     def __init__(self, simulator: TownSimulator, town_map: TownMap | None = None) -> None:
         """Prepare; give `town_map` to share it between simulators of one town."""
         self.simulator = simulator
-        self.map = town_map or TownMap(simulator.town.network)
+        self.map = town_map or TownMap(simulator.town)
         town, fleet = simulator.town, simulator.fleet
         count, people = len(fleet), len(simulator.people)
         standing = (town.scenery.parked, town.scenery.obstacles)
         self._still = np.concatenate([b.pose for b in standing])
         sizes = [np.column_stack((fleet.length_m, fleet.width_m, fleet.height_m)), np.tile(SIZE_M, (people, 1))]
-        self._sizes = np.concatenate([*sizes, *(b.size for b in standing)])
-        self._types = np.concatenate(
+        self.object_sizes = np.concatenate([*sizes, *(b.size for b in standing)])
+        self.object_types = np.concatenate(
             (
                 np.full(count, int(ObjectType.VEHICLE), dtype=np.int64),
                 np.full(people, int(ObjectType.PEDESTRIAN), dtype=np.int64),
                 standing_types(town.scenery),
             )
         )
-        self._tokens = [_token(town.layout_seed, simulator.seed, "object", i) for i in range(len(self._types))]
+        self.object_tokens = [
+            _token(town.layout_seed, simulator.seed, "object", i) for i in range(len(self.object_types))
+        ]
 
     @property
     def steps(self) -> range:
@@ -97,24 +98,54 @@ class SceneCutter:
         self._require_demonstrator(vehicle)
         moments = self.simulator.moments
         now = moments[step]
-        lanes = self._route_lanes(now, vehicle)
-        route_tokens = self.map.lanes_of_roadblocks(_unique([self.map.network.lanes[i].roadblock for i in lanes]))
+        route = [int(block) for block in self.route_at(step, vehicle)]
+        lights = [self.lights_at(step + k) for k in range(0, FUTURE_STEPS + 1, KEY_FRAME_STEPS)]
+        parts = map_parts(self.map.index, now.pose[vehicle], route, lights)
+        history = self._history(step, vehicle)
         pose = torch.from_numpy(now.pose[vehicle].copy())
         return Scene(
-            token=_token(
-                self.simulator.town.layout_seed, self.simulator.seed, str(vehicle), round(now.time_s / STEP_S)
-            ),
+            token=self.token_at(step, vehicle),
             time_us=_time_us(now),
-            ego=EgoState.at(
-                pose, torch.from_numpy(_velocity(now, vehicle)), torch.from_numpy(now.acceleration[vehicle])
-            ),
-            history=self._history(step, vehicle),
+            ego=EgoState.at(pose, history.velocity[-1], history.acceleration[-1]),
+            history=history,
             objects=self._objects(step, vehicle),
-            map=self.map.around(now.pose[vehicle, :2], MAP_RADIUS_M, set(route_tokens)),
-            route=Route(route_tokens, torch.from_numpy(self._centerline(lanes))),
-            lights=self._lights(step, route_tokens),
-            lanes=self.map.lanes,
+            map=parts.polygons,
+            route=parts.route,
+            lights=parts.lights,
+            lanes=parts.lanes,
             human=Trajectory(torch.from_numpy(self._human(step, vehicle))),
+        )
+
+    def token_at(self, step: int, vehicle: int = TownSimulator.ego) -> str:
+        """Name of a moment, seen from one vehicle."""
+        moment = self.simulator.moments[step]
+        return _token(self.simulator.town.layout_seed, self.simulator.seed, str(vehicle), round(moment.time_s / STEP_S))
+
+    def route_at(self, step: int, vehicle: int = TownSimulator.ego) -> tuple[str, ...]:
+        """Roadblocks and roadblock connectors ahead on the route, the current one first.
+
+        Raises:
+            SceneError: if the vehicle is no demonstrator or beyond the end of its route.
+        """
+        self._require_demonstrator(vehicle)
+        lanes = self._route_lanes(self.simulator.moments[step], vehicle)
+        return tuple(_unique([self.map.network.lanes[i].roadblock for i in lanes]))
+
+    def seen_at(self, step: int, vehicle: int = TownSimulator.ego) -> npt.NDArray[np.int64]:
+        """Rows of `object_states` that are near enough to be seen from a vehicle."""
+        moment = self.simulator.moments[step]
+        offset = self.object_states(moment)[:, :2] - moment.pose[vehicle, :2]
+        near = np.hypot(offset[:, 0], offset[:, 1]) < _OBJECT_RADIUS_M
+        near[vehicle] = False
+        return np.nonzero(near)[0]
+
+    def lights_at(self, step: int) -> tuple[tuple[int, bool], ...]:
+        """Every signalled connector of the town and whether it is red."""
+        time_s, plans = self.simulator.moments[step].time_s, self.simulator.town.plans
+        return tuple(
+            (int(lane.token), plans[lane.junction].light(lane.arm, time_s) is Light.RED)
+            for lane in self.map.network.lanes
+            if lane.junction is not None and lane.junction in plans
         )
 
     def status_at(self, step: int, vehicle: int = TownSimulator.ego) -> tuple[EgoStatus, ...]:
@@ -186,8 +217,8 @@ class SceneCutter:
         return EgoHistory(
             torch.tensor([_time_us(m) for m in past], dtype=torch.int64),
             torch.from_numpy(np.stack([m.pose[vehicle] for m in past])),
-            torch.from_numpy(np.stack([_velocity(m, vehicle) for m in past])),
-            torch.from_numpy(np.stack([m.acceleration[vehicle] for m in past])),
+            torch.from_numpy(_single(np.stack([_velocity(m, vehicle) for m in past]))),
+            torch.from_numpy(_single(np.stack([m.acceleration[vehicle] for m in past]))),
         )
 
     def _human(self, step: int, vehicle: int) -> FloatArray:
@@ -221,43 +252,27 @@ class SceneCutter:
         ego = np.stack([m.pose[vehicle, :2] for m in frames])
         present = np.hypot(*np.moveaxis(states[..., :2] - ego[:, None], -1, 0)) < _OBJECT_RADIUS_M
         present[:, vehicle] = False
-        chosen: npt.NDArray[np.int64] = np.nonzero(present.any(0))[0]
+        first_seen = np.where(present.any(0), present.argmax(0), len(frames))
+        order = np.argsort(first_seen, kind="stable")
+        chosen: npt.NDArray[np.int64] = order[: int(present.any(0).sum())]
         seen = present[:, chosen]
         return TrackedObjects(
-            tuple(self._tokens[i] for i in chosen),
-            torch.from_numpy(self._types[chosen]),
-            torch.from_numpy(self._sizes[chosen]),
+            tuple(self.object_tokens[i] for i in chosen),
+            torch.from_numpy(self.object_types[chosen]),
+            torch.from_numpy(self.object_sizes[chosen]),
             torch.from_numpy(np.where(seen[..., None], states[:, chosen], 0.0)),
             torch.from_numpy(seen),
             KEY_FRAME_STEPS * STEP_S,
         )
 
-    def _lights(self, step: int, route_tokens: tuple[str, ...]) -> TrafficLights:
-        """Red flags seen at the key frames and held between them, as the official pipeline does."""
-        network, plans = self.map.network, self.simulator.town.plans
-        on_route = set(route_tokens)
-        start = self.simulator.moments[step].time_s
-        times = [start + KEY_FRAME_STEPS * STEP_S * k for k in range(FUTURE_STEPS // KEY_FRAME_STEPS + 1)]
-        held = np.minimum(np.arange(_LIGHT_STEPS) // KEY_FRAME_STEPS, len(times) - 1)
-        tokens, columns, rings = [], [], []
-        for lane in network.lanes:
-            plan = plans.get(lane.junction) if lane.junction is not None else None
-            if plan is None or lane.token not in on_route:
-                continue
-            red = np.array([plan.light(lane.arm, t) is Light.RED for t in times])
-            if red.any():
-                tokens.append(lane.token)
-                columns.append(red[held])
-                rings.append(torch.from_numpy(lane.ring))
-        if not tokens:
-            return TrafficLights.empty(_LIGHT_STEPS)
-        return TrafficLights(
-            tuple(tokens), torch.from_numpy(np.stack(columns, axis=-1)), PackedRings.from_sequences(rings)
-        )
-
 
 def _velocity(moment: Moment, vehicle: int) -> FloatArray:
     return np.array([moment.speed_mps[vehicle], 0.0])
+
+
+def _single(values: FloatArray) -> FloatArray:
+    """Values as the official loader keeps them, in single precision."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def _time_us(moment: Moment) -> int:
