@@ -27,35 +27,47 @@ SEARCHES = (SIMULATION_STEPS - 1) // SEARCH_INTERVAL
 
 @dataclass(frozen=True)
 class Obstacles:
-    """What can stand in the way; N objects, then the red lights' lane connectors.
+    """What can stand in the way: N objects, then R red lights' lane connectors.
+
+    A hit is an obstacle that a path's corridor touches at one of Q searches. Hits are sorted by path and search; those
+    of path `l` and search `q` are `hit_offsets[l * Q + q]` to `hit_offsets[l * Q + q + 1]`. Their order decides between
+    obstacles that are equally near.
 
     Attributes:
-        shapes: (Q, N) polygons at each of Q searches, local frame.
-        in_corridor: for each of L paths and each search the rows of what its corridor touches. The order decides
-            between shapes that are equally near.
-        progress: (L, Q, N), m, where the centroid is along the path; zero outside the corridor.
-        heading: (N,), rad.
+        corners: (Q, N, 4, 2), the objects' boxes, local frame, m.
+        lights: R rings, (P, 2), local frame, m.
+        shapes: (Q, N + R) polygons of both.
+        hit_offsets: (L * Q + 1,).
+        hit_rows: (H,), the obstacle.
+        hit_progress: (H,), where its centroid is along the path, m.
+        heading: (N,), of the objects, rad.
         speed: (N,), m/s; zero for static objects.
-        is_light: (N,) bool.
     """
 
+    corners: FloatArray
+    lights: Sequence[FloatArray]
     shapes: ObjectArray
-    in_corridor: Sequence[Sequence[IndexArray]]
-    progress: FloatArray
+    hit_offsets: IndexArray
+    hit_rows: IndexArray
+    hit_progress: FloatArray
     heading: FloatArray
     speed: FloatArray
-    is_light: BoolArray
+
+    def hits(self, path: int, search: int) -> slice:
+        """Where the hits of a path and a search are."""
+        cell = path * SEARCHES + search
+        return slice(int(self.hit_offsets[cell]), int(self.hit_offsets[cell + 1]))
 
 
-def boxes(
+def rectangles(
     center: FloatArray, heading: FloatArray, length: FloatArray | float, width: FloatArray | float
-) -> ObjectArray:
-    """Rectangles (...,) around centres (..., 2)."""
+) -> FloatArray:
+    """Corners (..., 4, 2) of rectangles around centres (..., 2)."""
     cos, sin = np.cos(heading), np.sin(heading)
     along = np.stack((cos, sin), axis=-1) * np.expand_dims(np.asarray(length) / 2.0, -1)
     across = np.stack((-sin, cos), axis=-1) * np.expand_dims(np.asarray(width) / 2.0, -1)
     corners = np.stack((along + across, -along + across, -along - across, along - across), axis=-2)
-    return np.asarray(shapely.polygons(corners + center[..., None, :]), dtype=object)
+    return np.asarray(corners + center[..., None, :], dtype=np.float64)
 
 
 def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corridors: ObjectArray) -> Obstacles:
@@ -64,58 +76,58 @@ def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corri
     Objects that touch the ego at t0 and red connectors that hold the whole ego are no obstacles (official
     `PDMObservation.update`).
     """
-    objects = forecast.objects
-    states = objects.states.double().numpy()[SEARCH_INTERVAL:SIMULATION_STEPS:SEARCH_INTERVAL]
-    sizes, count = objects.sizes.double().numpy(), len(objects.tokens)
+    states = forecast.objects.states.double().numpy()[SEARCH_INTERVAL:SIMULATION_STEPS:SEARCH_INTERVAL]
+    sizes, count = forecast.objects.sizes.double().numpy(), len(forecast.objects.tokens)
     center = states[..., :2] - paths.origin
-    lights, inside = _red_connectors(scene, paths.origin)
-    total = count + lights.shape[0]
-    shapes = np.empty((SEARCHES, total), dtype=object)
-    shapes[:, :count] = boxes(center, states[..., 2], sizes[:, 0], sizes[:, 1])
-    shapes[:, count:] = lights
-    middle = np.array([(p.x, p.y) for p in shapely.centroid(lights)]).reshape(-1, 2)
+    corners = rectangles(center, states[..., 2], sizes[:, 0], sizes[:, 1])
+    lights = _red_rings(scene, paths.origin)
+    areas = np.array([shapely.Polygon(ring) for ring in lights], dtype=object)
+    shapes = np.empty((SEARCHES, count + areas.shape[0]), dtype=object)
+    shapes[:, :count] = shapely.polygons(corners)
+    shapes[:, count:] = areas
+    ego = vehicle_boxes(np.array([0.0, 0.0, scene.ego.pose[2].item()]), scene.vehicle)
+    ignored = np.concatenate((forecast.touching.numpy(), np.asarray(shapely.within(ego, areas), dtype=bool)))
+    path, search, row = _touched(corridors, shapes, ignored)
+    middle = np.array([(p.x, p.y) for p in shapely.centroid(areas)]).reshape(-1, 2)
     center = np.concatenate((center, np.broadcast_to(middle, (SEARCHES, *middle.shape))), axis=1)
-    in_corridor = _touched(corridors, shapes, np.concatenate((forecast.touching.numpy(), inside)))
-    progress = np.zeros((len(in_corridor), SEARCHES, total))
-    for path, searches in enumerate(in_corridor):
-        for search, rows in enumerate(searches):
-            where = shapely.points(center[search, rows])
-            progress[path, search, rows] = shapely.line_locate_point(paths.lines[path], where)
-    heading, speed = np.zeros(total), np.zeros(total)
-    heading[:count], speed[:count] = states[0, :, 2], np.hypot(states[0, :, 3], states[0, :, 4])
-    return Obstacles(shapes, in_corridor, progress, heading, speed, np.arange(total) >= count)
+    progress = np.asarray(shapely.line_locate_point(paths.lines[path], shapely.points(center[search, row])))
+    per_cell = np.bincount(path * SEARCHES + search, minlength=corridors.shape[0] * SEARCHES)
+    offsets = np.concatenate(([0], np.cumsum(per_cell)))
+    speed = np.hypot(states[0, :, 3], states[0, :, 4])
+    return Obstacles(corners, lights, shapes, offsets, row, progress, states[0, :, 2], speed)
 
 
-def _touched(corridors: ObjectArray, shapes: ObjectArray, ignored: BoolArray) -> list[list[IndexArray]]:
-    """For each corridor and search the rows of the shapes that it touches, without those to be ignored.
+def _touched(
+    corridors: ObjectArray, shapes: ObjectArray, ignored: BoolArray
+) -> tuple[IndexArray, IndexArray, IndexArray]:
+    """Path, search and row of every shape that a corridor touches, without those to be ignored.
 
     A tree over all shapes is asked, as in the official code, because the first of several equally near shapes becomes
     the leader: the tree's order matters where boxes overlap the vehicle.
     """
-    out: list[list[IndexArray]] = [[] for _ in corridors]
-    for row in shapes:
-        path, hits = shapely.STRtree(row, node_capacity=10).query(corridors, predicate="intersects")
-        for i, found in enumerate(out):
-            mine = hits[path == i]
-            found.append(mine[~ignored[mine]])
-    return out
+    found = [shapely.STRtree(row, node_capacity=10).query(corridors, predicate="intersects") for row in shapes]
+    search = np.repeat(np.arange(shapes.shape[0]), [pair.shape[1] for pair in found])
+    path, row = np.concatenate(found, axis=1)
+    order = np.argsort(path, kind="stable")
+    order = order[~ignored[row[order]]]
+    return path[order], search[order], row[order]
 
 
-def _red_connectors(scene: Scene, origin: FloatArray) -> tuple[ObjectArray, BoolArray]:
-    """Lane connectors on the route that are red at t0, and which of them hold the whole ego."""
-    lights, pose = scene.lights, scene.ego.pose.double().numpy()
+def _red_rings(scene: Scene, origin: FloatArray) -> list[FloatArray]:
+    """Lane connectors on the route that are red at t0."""
+    lights = scene.lights
     red = lights.red[0].nonzero()[:, 0].tolist() if lights.red.shape[0] else []
     rings = [lights.rings[i].double().numpy()[:, :2] - origin for i in red]
-    shapes = np.array([shapely.Polygon(ring) for ring in rings if ring.shape[0] > 2], dtype=object)
-    ego = vehicle_boxes(np.array([0.0, 0.0, pose[2]]), scene.vehicle)
-    return shapes, np.asarray(shapely.within(ego, shapes), dtype=bool)
+    return [ring for ring in rings if ring.shape[0] > 2]
 
 
 def vehicle_boxes(pose: FloatArray, vehicle: VehicleParameters) -> ObjectArray:
     """Outlines of a vehicle whose rear axle is at poses (..., 3)."""
     direction = np.stack((np.cos(pose[..., 2]), np.sin(pose[..., 2])), axis=-1)
     center = pose[..., :2] + vehicle.rear_axle_to_center_m * direction
-    return boxes(center, pose[..., 2], vehicle.length_m, vehicle.width_m)
+    return np.asarray(
+        shapely.polygons(rectangles(center, pose[..., 2], vehicle.length_m, vehicle.width_m)), dtype=object
+    )
 
 
 class LeaderSearch:
@@ -146,34 +158,28 @@ class LeaderSearch:
         """
         outlines = vehicle_boxes(poses, self._vehicle)
         for path in range(progress.shape[0]):
-            rows = self._obstacles.in_corridor[path][search]
-            shapes, where = self._obstacles.shapes[search, rows], self._obstacles.progress[path, search, rows]
+            hits = self._obstacles.hits(path, search)
+            shapes = self._obstacles.shapes[search, self._obstacles.hit_rows[hits]]
             gaps = np.asarray(shapely.distance(outlines[path][:, None], shapes))
-            self._follow(path, rows, where, gaps, poses[path, :, 2], progress[path])
+            self._follow(path, hits, gaps, poses[path, :, 2], progress[path])
 
-    def _follow(
-        self,
-        path: int,
-        rows: IndexArray,
-        where: FloatArray,
-        gaps: FloatArray,
-        heading: FloatArray,
-        progress: FloatArray,
-    ) -> None:
+    def _follow(self, path: int, hits: slice, gaps: FloatArray, heading: FloatArray, progress: FloatArray) -> None:
         """Choose the leader of each proposal of one path.
 
         The official code keeps one record for all proposals of a path: what a proposal does not write (the speed
         behind a red light or on a free road, the free road's margin behind a leader) stays from the one before it.
         """
+        rows, where = self._obstacles.hit_rows[hits], self._obstacles.hit_progress[hits]
         speed, margin = 0.0, 0.0
         for proposal in range(progress.shape[0]):
             ahead = np.flatnonzero(where > progress[proposal])
             if ahead.shape[0] == 0:
-                rear, margin = float(self._path_ends[path]), self._vehicle.length_m / 2.0
+                margin = self._vehicle.length_m / 2.0
+                rear = float(self._path_ends[path])
             else:
                 nearest = ahead[gaps[proposal, ahead].argmin()]
                 rear, row = float(progress[proposal] + gaps[proposal, nearest]), rows[nearest]
-                if not self._obstacles.is_light[row]:
+                if row < self._obstacles.speed.shape[0]:
                     turn = self._obstacles.heading[row] - heading[proposal]
                     speed = float(self._obstacles.speed[row] * np.cos(turn))
             self.rear[path, proposal], self.speed[path, proposal] = rear - margin, speed
