@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.evaluation.bag_evaluation import evaluate_bag
+from pair_drive_core.evaluation.bag_replay import ReplayWatcher
 from pair_drive_core.evaluation.bag_table import bag_table
 from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings, read_parameter_file
 from pair_drive_core.scoring import Metric
@@ -41,11 +42,22 @@ def bag_eval(
     remaps = dict(parse_remap(text) for text in topic or [])
     console = Console(stderr=True)
     with Progress(SpinnerColumn(), TextColumn("{task.completed} messages"), console=console, transient=True) as bar:
-        task = bar.add_task("messages", total=None)
-        report, _ = evaluate_bag(bag, settings, metric, remaps, lambda done: bar.update(task, completed=done))
+        report, _ = evaluate_bag(bag, settings, metric, remaps, MessageCounter(bar))
     if out is not None:
         write_bytes(out, json.dumps(report.to_json(), indent=2).encode())
     Console().print(bag_table(report))
+
+
+class MessageCounter(ReplayWatcher):
+    """Shows how many messages are done."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("messages", total=None)
+
+    def progress(self, messages: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=messages)
 
 
 def parse_remap(text: str) -> tuple[str, str]:

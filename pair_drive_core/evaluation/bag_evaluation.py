@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pair_drive_core.evaluation.bag_reader import BagError, open_bag
-from pair_drive_core.evaluation.bag_replay import Replay, ReplayedPlan, replay
+from pair_drive_core.evaluation.bag_replay import Replay, ReplayedPlan, ReplayWatcher, replay
 from pair_drive_core.evaluation.latency import LatencySummary
 from pair_drive_core.evaluation.planner_settings import PlannerSettings
 from pair_drive_core.planning.pdm_closed import pdm_references
@@ -92,7 +92,7 @@ def evaluate_bag(
     settings: PlannerSettings,
     metric: Metric = Metric.V1,
     remaps: Mapping[str, str] | None = None,
-    progress: Callable[[int], None] = lambda _: None,
+    watcher: ReplayWatcher | None = None,
 ) -> tuple[BagReport, Replay]:
     """Run the planner on a recording and score its plans.
 
@@ -101,7 +101,7 @@ def evaluate_bag(
         settings: of planner and synchroniser.
         metric: which scorer.
         remaps: see `replay`.
-        progress: see `replay`.
+        watcher: see `replay`.
 
     Raises:
         BagError: for a recording that cannot be read or lacks what is needed.
@@ -110,7 +110,7 @@ def evaluate_bag(
     # The recording first: it is cheap to open, and wrong paths are the commonest mistake.
     with open_bag(path) as bag:
         planner = settings.guarded_planner()
-        outcome = replay(bag, settings.feed(), planner, remaps or {}, progress)
+        outcome = replay(bag, settings.feed(), planner, remaps or {}, watcher)
     reasons: dict[str, int] = {}
     sources = dict.fromkeys((source.value for source in PlanSource), 0)
     for planned in outcome.plans.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pair_drive_core.datasets.scene_codec import decode_scene
@@ -14,7 +14,7 @@ from pair_drive_core.evaluation.messages import stamp_us
 from pair_drive_core.evaluation.sensor_feed import SensorFeed
 from pair_drive_core.evaluation.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic
 from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
-from pair_drive_core.scene import EgoStatus, Scene, SceneError
+from pair_drive_core.scene import AgentInput, EgoStatus, Scene, SceneError
 
 PLAN_TYPE = "pair_drive_ros/msg/PlannedTrajectory"
 TRUTH_TYPE = "pair_drive_ros/msg/SceneTruth"
@@ -79,12 +79,22 @@ class Replay:
         return len(self.frame_stamps_us - self.live.stamps_us)
 
 
+class ReplayWatcher:
+    """Is told what happens during a replay; does nothing with it."""
+
+    def progress(self, messages: int) -> None:
+        """So many messages are done."""
+
+    def planned(self, agent_input: AgentInput, result: GuardedPlan) -> None:
+        """A plan was made."""
+
+
 def replay(
     bag: Bag,
     feed: SensorFeed,
     planner: GuardedPlanner,
     remaps: Mapping[str, str],
-    progress: Callable[[int], None] = lambda _: None,
+    watcher: ReplayWatcher | None = None,
 ) -> Replay:
     """Run the planner on all messages of a recording, as fast as it can.
 
@@ -93,7 +103,7 @@ def replay(
         feed: a new feed.
         planner: the planner.
         remaps: absolute topic names of the recording by the planner's own relative ones, where they differ.
-        progress: told the number of messages done.
+        watcher: told of progress and plans.
 
     Raises:
         BagError: for a topic that is missing or of another type, or a message that cannot be used.
@@ -103,19 +113,20 @@ def replay(
     wanted = {*inputs, *(topic for topic in (plan_topic, truth_topic) if topic in bag.topics)}
     reference = feed.synchronizer.config.reference_camera
     outcome = Replay()
+    watcher = watcher or ReplayWatcher()
     for done, message in enumerate(bag.messages(wanted), start=1):
         entry = inputs.get(message.topic)
         if entry is not None:
             _take_reading(bag, feed, entry, message)
             if entry.camera == reference and entry.kind in (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE):
                 outcome.frame_stamps_us.add(stamp_us(message.message.header.stamp))
-            _plan_complete_sets(bag, feed, planner, outcome)
+            _plan_complete_sets(bag, feed, planner, outcome, watcher)
         elif message.topic == truth_topic:
             scene = _scene(bag, message)
             outcome.scenes[scene.time_us] = scene
         else:
             _record_live(outcome.live, message)
-        progress(done)
+        watcher.progress(done)
     report = feed.synchronizer.report
     outcome.dropped = report.dropped + Counter({f"{name} out of order": n for name, n in report.refused.items()})
     if not outcome.plans:
@@ -170,7 +181,9 @@ def _refuse_unusable(bag: Bag, feed: SensorFeed, topic: str) -> None:
         raise BagError(bag.path, f"topic {topic if topic.endswith(name) else name}: {reason}")
 
 
-def _plan_complete_sets(bag: Bag, feed: SensorFeed, planner: GuardedPlanner, outcome: Replay) -> None:
+def _plan_complete_sets(
+    bag: Bag, feed: SensorFeed, planner: GuardedPlanner, outcome: Replay, watcher: ReplayWatcher
+) -> None:
     for readings in feed.take():
         start = time.perf_counter()
         agent_input = feed.decode(readings)
@@ -181,6 +194,7 @@ def _plan_complete_sets(bag: Bag, feed: SensorFeed, planner: GuardedPlanner, out
         result = planner.plan(agent_input)
         outcome.latency.add(time.perf_counter() - start)
         outcome.plans[readings.time_us] = ReplayedPlan(agent_input.now, result)
+        watcher.planned(agent_input, result)
 
 
 def _scene(bag: Bag, message: BagMessage) -> Scene:

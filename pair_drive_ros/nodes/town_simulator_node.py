@@ -36,6 +36,7 @@ from pair_drive_ros.town_drive import TownDrive, TownReadings
 
 ODOM_FRAME, BASE_FRAME = "odom", "base_link"
 _TRUTH_STEPS = 5
+_FUTURE_STEPS = 51
 _PROGRESS_STEPS = 10
 
 PARAMETERS = (
@@ -45,6 +46,7 @@ PARAMETERS = (
     Parameter("driver", "plan", "Who drives the ego; until the first plan the human does.", choices=("plan", "human")),
     Parameter("plan_wait_s", 2.0, "Wall-clock time for which each plan is waited for; 0 never waits [s].", 0.0, 60.0),
     Parameter("planner_wait_s", 30.0, "Wall-clock time for which a planner is waited for first [s].", 0.0, 600.0),
+    Parameter("listeners", 1, "How many subscribers each sensor must have before the drive starts.", 1, 10),
     Parameter("real_time_factor", 0.0, "Greatest speed against wall-clock time; 0 runs as fast as it can.", 0.0, 100.0),
     Parameter("sensor_period_s", 0.2, "Simulated time between sets of readings, a multiple of 0.1 [s].", 0.1, 10.0),
     Parameter("image_width_px", 480, "Width of each camera's image [px].", 64, 1920),
@@ -172,11 +174,12 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
             self._compressed[camera].publish(to_compressed_image(picture, frame, "jpeg", quality))
 
     def _publish_truth(self) -> None:
-        """Ground truth of the key frame whose future has just become known."""
+        """Ground truth, twice a second or so, of a moment with sensor readings whose future has just become known."""
         if not self._value["publish_truth"]:
             return
-        step = self._drive.step - 51
-        if step < self._first_step or (step - self._first_step) % _TRUTH_STEPS:
+        step = self._drive.step - _FUTURE_STEPS
+        period = self._sensor_steps * max(1, _TRUTH_STEPS // self._sensor_steps)
+        if step < self._first_step or (step - self._first_step) % period:
             return
         scene = self._drive.scene_at(step)
         if scene is not None:
@@ -193,19 +196,24 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         self._plans += 1
 
     def _wait_for_planner(self) -> None:
-        """Until somebody listens to the cameras and plans, as far as plans are wanted at all."""
+        """Until enough subscribers listen to every kind of sensor and somebody plans."""
         if self._value["planner_wait_s"] == 0:
             return
-        publishers = [*self._images.values(), *self._compressed.values(), self._lidar, self._odometry]
         end = time.monotonic() + self._value["planner_wait_s"]
         while time.monotonic() < end:
-            heard = any(p.get_subscription_count() for p in publishers[:-2]) and self._lidar.get_subscription_count()
-            if heard and self.count_publishers(topics.PLAN_TOPIC):
+            if self._heard() and self.count_publishers(topics.PLAN_TOPIC):
                 # What is matched on this side may not be on the other.
                 self._spin_for(0.5)
                 return
             self._spin_for(0.05)
         self.get_logger().warning(f"no planner within {self._value['planner_wait_s']} s; starting without one")
+
+    def _heard(self) -> bool:
+        """Whether every sensor has enough subscribers; of raw and compressed images one kind is enough."""
+        cameras = [[p[camera] for p in (self._images, self._compressed) if camera in p] for camera in self._infos]
+        sensors = [*cameras, [self._lidar], [self._odometry], [self._command]]
+        wanted = self._value["listeners"]
+        return all(max(p.get_subscription_count() for p in publishers) >= wanted for publishers in sensors)
 
     def _spin_until_plan(self, time_us: int, timeout_s: float) -> bool:
         """Take in messages until the plan of a moment is there; whether it came."""
