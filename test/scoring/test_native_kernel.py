@@ -5,19 +5,7 @@ import pytest
 import torch
 
 from pair_drive_core.geometry import box_corners, points_in_polygon
-from pair_drive_core.scene import (
-    PACIFICA,
-    EgoHistory,
-    EgoState,
-    MapLayer,
-    MapPolygons,
-    PackedRings,
-    Route,
-    Scene,
-    SceneError,
-    TrackedObjects,
-    TrafficLights,
-)
+from pair_drive_core.scene import PACIFICA, MapLayer, Scene, SceneError, TrackedObjects
 from pair_drive_core.scoring import Metric, prepare_scenes
 from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.native.index import EVENT_NAMES, VALUE_NAMES, NativeIndex, index_scenes
@@ -26,110 +14,6 @@ from pair_drive_core.scoring.native.library import load
 STEPS = 41
 DRIVABLE = (MapLayer.ROADBLOCK, MapLayer.INTERSECTION, MapLayer.CARPARK_AREA, MapLayer.DRIVABLE_AREA)
 LANES = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
-
-
-def make_scene(
-    rings=(),
-    layers=(),
-    on_route=None,
-    objects=(),
-    reds=(),
-    centerline=None,
-    pose=(0.0, 0.0, 0.0),
-    speed=8.0,
-    history=True,
-):
-    """A scene from lists; objects are (type, size, (9, 5) key frames), reds are rings that are red all the time."""
-    count = len(rings)
-    times = torch.tensor([-1_500_000, -1_000_000, -500_000, 0]) + 10_000_000
-    pose = torch.tensor(pose, dtype=torch.float64)
-    ahead = torch.stack((pose[2].cos(), pose[2].sin()))
-    past = torch.stack([torch.cat((pose[:2] + ahead * speed * t, pose[2:])) for t in (-1.5, -1.0, -0.5, 0.0)])
-    velocity = torch.tensor([[speed, 0.0]] * 4, dtype=torch.float64)
-    if not history:
-        times, past, velocity = times[-1:], past[-1:], velocity[-1:]
-    centerline = [[-50.0, 0.0, 0.0], [100.0, 0.0, 0.0]] if centerline is None else centerline
-    return Scene(
-        token="scene",
-        time_us=10_000_000,
-        ego=EgoState.at(pose, velocity[-1], torch.zeros(2, dtype=torch.float64)),
-        history=EgoHistory(times, past, velocity, torch.zeros_like(velocity)),
-        objects=TrackedObjects(
-            tuple(f"object-{i}" for i in range(len(objects))),
-            torch.tensor([kind for kind, _, _ in objects], dtype=torch.int64),
-            torch.tensor(np.array([size for _, size, _ in objects]), dtype=torch.float64).reshape(-1, 3),
-            torch.stack([torch.as_tensor(s, dtype=torch.float64).reshape(11, 5) for *_, s in objects], dim=1)
-            if objects
-            else torch.zeros(11, 0, 5, dtype=torch.float64),
-            torch.ones(11, len(objects), dtype=torch.bool),
-            0.5,
-        ),
-        map=MapPolygons(
-            tuple(f"polygon-{i}" for i in range(count)),
-            torch.tensor([int(layer) for layer in layers], dtype=torch.int64),
-            PackedRings.from_sequences([torch.as_tensor(ring, dtype=torch.float64) for ring in rings]),
-            torch.zeros(count, dtype=torch.bool) if on_route is None else torch.as_tensor(on_route),
-        ),
-        route=Route((), torch.tensor(centerline, dtype=torch.float64)),
-        lights=TrafficLights(
-            tuple(f"red-{i}" for i in range(len(reds))),
-            torch.ones(STEPS, len(reds), dtype=torch.bool),
-            PackedRings.from_sequences([torch.as_tensor(ring, dtype=torch.float64) for ring in reds]),
-        ),
-    )
-
-
-def random_scene(seed, pose=(0.0, 0.0, 0.0), polygons=40, agents=12):
-    """Overlapping star-shaped and self-intersecting polygons, moving and standing objects, reds, a winding line."""
-    rng = np.random.default_rng(seed)
-    layers = rng.choice([*DRIVABLE, *LANES, MapLayer.CROSSWALK], size=polygons)
-    heading = pose[2]
-
-    def ring():
-        center = np.asarray(pose[:2]) + rng.uniform(-40.0, 60.0, 2)
-        vertices = int(rng.integers(3, 40))
-        angle = np.sort(rng.uniform(0.0, 2.0 * np.pi, vertices))
-        if rng.random() < 0.2:
-            rng.shuffle(angle)
-        radius = rng.uniform(0.3, 1.0, vertices) * rng.uniform(3.0, 30.0)
-        return center + radius[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
-
-    def track():
-        speed = rng.choice([0.0, 0.04, 3.0, 8.0])
-        turn = rng.uniform(-np.pi, np.pi)
-        start = np.asarray(pose[:2]) + rng.uniform(-25.0, 45.0, 2)
-        time = np.arange(11)[:, None] * 0.5
-        velocity = speed * np.array([np.cos(turn), np.sin(turn)])
-        return np.concatenate((start + time * velocity, np.full((11, 1), turn), np.tile(velocity, (11, 1))), axis=1)
-
-    along = np.linspace(-30.0, 80.0, 60)
-    wave = np.stack((along, 2.0 * np.sin(along / 15.0)), axis=-1)
-    turn = np.array([[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]])
-    line = np.concatenate((wave @ turn.T + np.asarray(pose[:2]), np.full((60, 1), heading)), axis=1)
-    return make_scene(
-        [ring() for _ in range(polygons)],
-        layers,
-        [bool(layer in LANES and rng.random() < 0.5) for layer in layers],
-        [(int(rng.integers(0, 7)), rng.uniform(0.5, 6.0, 3), track()) for _ in range(agents)],
-        [ring() for _ in range(3)],
-        line.tolist(),
-        pose,
-        speed=float(rng.uniform(0.0, 15.0)),
-    )
-
-
-def random_plans(seed, count):
-    """(1, count, 8, 3) plans that brake, race, turn, reverse and jump."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(1, 9) * 0.5
-    plans = []
-    for _ in range(count):
-        speed, bend = rng.uniform(-3.0, 18.0), rng.uniform(-0.15, 0.15)
-        heading = bend * time * speed * 0.3
-        step = np.stack((np.cos(heading), np.sin(heading)), axis=-1) * speed * 0.5
-        poses = np.concatenate((step.cumsum(0) + rng.normal(0.0, 0.3, (8, 2)), heading[:, None]), axis=1)
-        plans.append(poses)
-    return torch.tensor(np.stack(plans))[None]
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +48,10 @@ def event(raw, name):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_areas_equal_a_brute_force_over_all_polygons(library, seed):
-    scene = random_scene(seed, polygons=60)
+def test_areas_equal_a_brute_force_over_all_polygons(library, made, seed):
+    scene = made.random_scene(seed, polygons=60)
     _, index = native(library, [scene])
-    raw = index.score(random_plans(seed, 24), states_dtype=torch.float64, with_areas=True)
+    raw = index.score(made.random_plans(seed, 24), states_dtype=torch.float64, with_areas=True)
     states = raw.states[0]
     center = states[..., :2] + PACIFICA.rear_axle_to_center_m * torch.stack(
         (states[..., 2].cos(), states[..., 2].sin()), dim=-1
@@ -191,9 +75,9 @@ def test_areas_equal_a_brute_force_over_all_polygons(library, seed):
     assert {0, 1} <= set((raw.areas & 1).unique().tolist()), "the scene should straddle lanes at some steps only"
 
 
-def test_a_point_on_an_outline_is_outside(library):
+def test_a_point_on_an_outline_is_outside(library, made):
     square = [[0.0, -5.0], [10.0, -5.0], [10.0, 5.0], [0.0, 5.0]]
-    _, index = native(library, [make_scene([square], [MapLayer.LANE], [True])])
+    _, index = native(library, [made.scene([square], [MapLayer.LANE], [True])])
     for x, inside in ((0.0, False), (1e-9, True), (10.0, False), (10.0 - 1e-9, True)):
         raw = index.score(states_at((x, 0.0), 0.0), CandidateKind.STATES, with_areas=True)
         assert bool((raw.areas & 4 == 0).all()) == inside, x
@@ -206,30 +90,30 @@ AWAY = (0.0, 1000.0, 0.0)
 """Ego pose for scenes whose states are set by hand: far enough that nothing there touches the ego at t0."""
 
 
-def test_touching_counts_as_a_collision_and_a_hair_apart_does_not(library):
+def test_touching_counts_as_a_collision_and_a_hair_apart_does_not(library, made):
     reach = PACIFICA.length_m / 2.0 + 1.0
     for gap, score in ((0.0, 0.5), (1e-9, 1.0)):
         cone = (3, (2.0, 2.0, 1.0), np.tile([reach + gap, 0.0, 0.0, 0.0, 0.0], (11, 1)))
-        _, index = native(library, [make_scene(objects=[cone], pose=AWAY)])
+        _, index = native(library, [made.scene(objects=[cone], pose=AWAY)])
         raw = index.score(states_at((0.0, -1000.0), 0.0), CandidateKind.STATES)
         assert value(raw, "NC").item() == score
         assert event(raw, "collision_step").item() == (0 if score < 1 else -1)
         assert event(raw, "collision_object").item() == (0 if score < 1 else -1)
 
 
-def test_touching_a_red_connector_fails_as_does_standing_inside(library):
+def test_touching_a_red_connector_fails_as_does_standing_inside(library, made):
     front = PACIFICA.length_m / 2.0
     for start, score in ((front, 0.0), (front + 1e-9, 1.0), (-30.0, 0.0)):
         ring = [[start, -50.0], [start + 100.0, -50.0], [start + 100.0, 50.0], [start, 50.0]]
-        _, index = native(library, [make_scene(reds=[ring], pose=AWAY)])
+        _, index = native(library, [made.scene(reds=[ring], pose=AWAY)])
         raw = index.score(states_at((0.0, -1000.0), 0.0), CandidateKind.STATES)
         assert value(raw, "TLC").item() == score
         assert event(raw, "red_light_row").item() == (0 if score < 1 else -1)
 
 
-def test_lane_keeping_needs_twenty_steps_in_a_row_outside_of_intersections(library):
+def test_lane_keeping_needs_twenty_steps_in_a_row_outside_of_intersections(library, made):
     crossing = [[-5.0, -20.0], [5.0, -20.0], [5.0, 20.0], [-5.0, 20.0]]
-    scene = make_scene([crossing], [MapLayer.INTERSECTION])
+    scene = made.scene([crossing], [MapLayer.INTERSECTION])
     _, index = native(library, [scene])
     off, on = (30.0, 0.6), (30.0, 0.5)  # exactly 0.5 m is still within
     for centers, score in (
@@ -243,10 +127,10 @@ def test_lane_keeping_needs_twenty_steps_in_a_row_outside_of_intersections(libra
 
 
 @pytest.mark.parametrize("metric", list(Metric))
-def test_candidates_scored_together_or_alone_and_over_any_threads_are_the_same(library, metric):
-    scenes = [random_scene(seed) for seed in range(5)]
+def test_candidates_scored_together_or_alone_and_over_any_threads_are_the_same(library, made, metric):
+    scenes = [made.random_scene(seed) for seed in range(5)]
     _, index = native(library, scenes, metric)
-    plans = torch.cat([random_plans(10 + seed, 70) for seed in range(5)])
+    plans = torch.cat([made.random_plans(10 + seed, 70) for seed in range(5)])
     together = index.score(plans, threads=1, states_dtype=torch.float64)
     threaded = index.score(plans, threads=7, states_dtype=torch.float64)
     assert torch.equal(together.values, threaded.values)
@@ -262,10 +146,10 @@ def test_candidates_scored_together_or_alone_and_over_any_threads_are_the_same(l
     assert torch.equal(index.score(plans[:, order]).values, together.values[:, order])
 
 
-def test_a_far_away_scene_scores_as_the_same_scene_near_the_origin(library):
-    plans = random_plans(3, 40)
-    _, near = native(library, [random_scene(4)])
-    moved = random_scene(4, pose=(664_000.0, 3_997_000.0, 0.0))
+def test_a_far_away_scene_scores_as_the_same_scene_near_the_origin(library, made):
+    plans = made.random_plans(3, 40)
+    _, near = native(library, [made.random_scene(4)])
+    moved = made.random_scene(4, pose=(664_000.0, 3_997_000.0, 0.0))
     for dtype in (torch.float64, torch.float32):
         _, far = native(library, [moved], dtype=dtype)
         a, b = near.score(plans), far.score(plans)
@@ -273,8 +157,8 @@ def test_a_far_away_scene_scores_as_the_same_scene_near_the_origin(library):
         assert torch.allclose(value(a, "progress"), value(b, "progress"), atol=1e-4)
 
 
-def test_the_order_of_objects_changes_the_culprits_rows_only(library):
-    scene = random_scene(7, agents=30)
+def test_the_order_of_objects_changes_the_culprits_rows_only(library, made):
+    scene = made.random_scene(7, agents=30)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     objects = scene.objects
     shuffled = TrackedObjects(
@@ -286,7 +170,7 @@ def test_the_order_of_objects_changes_the_culprits_rows_only(library):
         objects.interval_s,
     )
     mixed = Scene(**{**{f: getattr(scene, f) for f in scene.__dataclass_fields__}, "objects": shuffled})
-    plans = random_plans(8, 60)
+    plans = made.random_plans(8, 60)
     prepared, index = native(library, [scene])
     prepared_mixed, index_mixed = native(library, [mixed])
     a, b = index.score(plans), index_mixed.score(plans)
@@ -302,9 +186,9 @@ def test_the_order_of_objects_changes_the_culprits_rows_only(library):
 
 
 @pytest.mark.parametrize("metric", list(Metric))
-def test_paths_and_states_give_what_the_plans_that_they_came_from_give(library, metric):
-    prepared, index = native(library, [random_scene(11)], metric)
-    plans = random_plans(12, 20)
+def test_paths_and_states_give_what_the_plans_that_they_came_from_give(library, made, metric):
+    prepared, index = native(library, [made.random_scene(11)], metric)
+    plans = made.random_plans(12, 20)
     whole = index.score(plans, states_dtype=torch.float64)
     again = index.score(whole.states, CandidateKind.STATES)
     assert torch.equal(again.values, whole.values)
@@ -317,9 +201,9 @@ def test_paths_and_states_give_what_the_plans_that_they_came_from_give(library, 
     assert torch.allclose(driven.states, whole.states, atol=1e-8)
 
 
-def test_an_empty_scene_is_off_road_and_otherwise_fine(library):
+def test_an_empty_scene_is_off_road_and_otherwise_fine(library, made):
     for metric in Metric:
-        _, index = native(library, [make_scene(history=False)], metric)
+        _, index = native(library, [made.scene(history=False)], metric)
         raw = index.score(torch.zeros(1, 1, 8, 3))
         scores = {name: value(raw, name).item() for name in VALUE_NAMES}
         assert scores["NC"] == scores["TLC"] == scores["TTC"] == scores["LK"] == 1.0
@@ -327,17 +211,17 @@ def test_an_empty_scene_is_off_road_and_otherwise_fine(library):
         assert 0.0 <= scores["progress"] < 20.0
 
 
-def test_no_candidates_give_no_scores(library):
-    _, index = native(library, [make_scene(), make_scene()])
+def test_no_candidates_give_no_scores(library, made):
+    _, index = native(library, [made.scene(), made.scene()])
     raw = index.score(torch.zeros(2, 0, 8, 3), states_dtype=torch.float64, with_areas=True)
     assert raw.values.shape == (2, 0, 8)
     assert raw.states.shape == (2, 0, 41, 11)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e300, 1e18])
-def test_wild_numbers_give_scores_within_bounds(library, bad):
-    _, index = native(library, [random_scene(2)])
-    plans = random_plans(2, 6)
+def test_wild_numbers_give_scores_within_bounds(library, made, bad):
+    _, index = native(library, [made.random_scene(2)])
+    plans = made.random_plans(2, 6)
     for i in range(6):
         plans[0, i, i, i % 3] = bad
     raw = index.score(plans)
@@ -348,30 +232,30 @@ def test_wild_numbers_give_scores_within_bounds(library, bad):
     assert bool(torch.isfinite(index.score(states, CandidateKind.STATES).values).all())
 
 
-def test_strange_polygons_are_taken_as_they_are(library):
+def test_strange_polygons_are_taken_as_they_are(library, made):
     bow_tie = [[0.0, 0.0], [20.0, 20.0], [20.0, 0.0], [0.0, 20.0]]
     line = [[0.0, 0.0], [5.0, 5.0]]
     point = [[1.0, 1.0]] * 5
     empty = np.zeros((0, 2))
-    scene = make_scene([bow_tie, line, point, empty], [MapLayer.LANE] * 4, [True] * 4, reds=[line, empty])
+    scene = made.scene([bow_tie, line, point, empty], [MapLayer.LANE] * 4, [True] * 4, reds=[line, empty])
     _, index = native(library, [scene])
     for center, inside in (((2.0, 10.0), True), ((18.0, 10.0), True), ((10.0, 2.0), False), ((2.5, 2.5), False)):
         raw = index.score(states_at(center, 0.0), CandidateKind.STATES, with_areas=True)
         assert bool((raw.areas & 4 == 0).all()) == inside, center
 
 
-def test_a_wrong_shape_names_what_was_expected(library):
-    _, index = native(library, [make_scene()])
+def test_a_wrong_shape_names_what_was_expected(library, made):
+    _, index = native(library, [made.scene()])
     with pytest.raises(SceneError, match=r"expected shape \(1, K, 8, 3\) for PLANS, got \(1, 2, 7, 3\)"):
         index.score(torch.zeros(1, 2, 7, 3))
     with pytest.raises(SceneError, match="got \\(2, 2, 8, 3\\)"):
         index.score(torch.zeros(2, 2, 8, 3))
 
 
-def test_arrays_that_do_not_fit_together_never_reach_the_kernel(library):
+def test_arrays_that_do_not_fit_together_never_reach_the_kernel(library, made):
     from dataclasses import replace
 
-    prepared = prepare_scenes([random_scene(1)], dtype=torch.float64)
+    prepared = prepare_scenes([made.random_scene(1)], dtype=torch.float64)
     wrong = {
         "ring_offsets": prepared.ring_offsets + 1,
         "object_offsets": prepared.object_offsets * 2,
@@ -385,8 +269,8 @@ def test_arrays_that_do_not_fit_together_never_reach_the_kernel(library):
             NativeIndex(library, replace(prepared, **{name: tensor}))
 
 
-def test_the_index_lives_as_long_as_the_prepared_scenes(library):
-    prepared = prepare_scenes([make_scene()])
+def test_the_index_lives_as_long_as_the_prepared_scenes(library, made):
+    prepared = prepare_scenes([made.scene()])
     first = index_scenes(prepared)
     assert index_scenes(prepared) is first
     from pair_drive_core.scoring.native import index as module
