@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from pair_drive_core.cli import cache
+from pair_drive_core.cli import cache, navsim
 from pair_drive_core.cli.bag_eval import bag_eval
 from pair_drive_core.cli.score_vectors import score_vectors
 
@@ -23,6 +23,7 @@ USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryEr
 
 
 app.add_typer(cache.app, name="cache")
+app.add_typer(navsim.app, name="navsim")
 app.command("bag-eval")(bag_eval)
 app.command("score-vectors")(score_vectors)
 

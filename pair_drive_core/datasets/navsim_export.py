@@ -49,6 +49,13 @@ class ExportReport:
     blobs: int
     kept: int
 
+    @staticmethod
+    def total(reports: Iterable[ExportReport]) -> ExportReport:
+        """Sum of several."""
+        rows = [(report.logs, report.frames, report.blobs, report.kept) for report in reports]
+        logs, frames, blobs, kept = (sum(column) for column in zip(*rows, strict=True)) if rows else (0, 0, 0, 0)
+        return ExportReport(logs, frames, blobs, kept)
+
 
 def export_navsim(
     logs: Iterable[ExportLog],
@@ -75,24 +82,49 @@ def export_navsim(
         SceneError: if a log or a map is not valid.
         DatasetError: if a sensor reading that a frame names does not exist.
     """
+    folders = write_frame_of_export(maps, split, data_root, storage_crs)
+    reports = []
+    for entry in logs:
+        reports.append(export_log(entry, folders))
+        if progress is not None:
+            progress(entry)
+    return ExportReport.total(reports)
+
+
+def write_frame_of_export(
+    maps: Iterable[NuplanMap], split: Split, data_root: Path, storage_crs: str | None = None
+) -> NavsimFolders:
+    """Write everything but the logs: maps and split files.
+
+    Returns:
+        Where the logs go.
+
+    Raises:
+        SceneError: if a map is not valid.
+    """
     folders = NavsimFolders.of(data_root, split.data_split)
     write_map_folder(maps, folders.maps, storage_crs)
     write_split(split, data_root / SPLIT_FOLDER)
-    count = frames = blobs = kept = 0
-    for entry in logs:
-        path = folders.logs / f"{entry.log.name}.pkl"
-        if path.is_file():
-            kept += 1
-        else:
-            entry.log.validate()
-            if entry.blobs is not None:
-                blobs += sum(_write_blobs(frame, entry.blobs(frame), folders.blobs) for frame in entry.log.frames)
-            write_log(entry.log, path)
-        count += 1
-        frames += len(entry.log.frames)
-        if progress is not None:
-            progress(entry)
-    return ExportReport(count, frames, blobs, kept)
+    return folders
+
+
+def export_log(entry: ExportLog, folders: NavsimFolders) -> ExportReport:
+    """Write one log and its sensor files; the log's own file comes last, so a log that is there is whole and is kept.
+
+    Raises:
+        SceneError: if the log is not valid.
+        DatasetError: if a sensor reading that a frame names does not exist.
+    """
+    frames = len(entry.log.frames)
+    path = folders.logs / f"{entry.log.name}.pkl"
+    if path.is_file():
+        return ExportReport(1, frames, 0, 1)
+    entry.log.validate()
+    blobs = 0
+    if entry.blobs is not None:
+        blobs = sum(_write_blobs(frame, entry.blobs(frame), folders.blobs) for frame in entry.log.frames)
+    write_log(entry.log, path)
+    return ExportReport(1, frames, blobs, 0)
 
 
 class FolderBlobs:

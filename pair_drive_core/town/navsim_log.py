@@ -17,10 +17,9 @@ from pair_drive_core.town.sensors import TownSensors
 from pair_drive_core.town.simulator import STEP_S, TownSimulator
 
 
-def log_name(cutter: SceneCutter, vehicle: int) -> str:
+def log_name(layout_seed: int, seed: int, vehicle: int) -> str:
     """Name of the log of one vehicle's drive."""
-    simulator = cutter.simulator
-    return f"town-{simulator.town.layout_seed:05d}-{simulator.seed:05d}-{vehicle:02d}"
+    return f"town-{layout_seed:05d}-{seed:05d}-{vehicle:02d}"
 
 
 def frame_at(
@@ -38,7 +37,7 @@ def frame_at(
         SceneError: if the vehicle is no demonstrator or is beyond the end of its route.
     """
     moment = cutter.simulator.moments[step]
-    name, token = log_name(cutter, vehicle), cutter.token_at(step, vehicle)
+    name, token = _name(cutter, vehicle), cutter.token_at(step, vehicle)
     pose = moment.pose[vehicle]
     states = cutter.object_states(moment)
     seen = cutter.seen_at(step, vehicle)
@@ -94,7 +93,7 @@ def town_log(
     """
     stop = len(cutter.simulator.moments) if last_step is None else last_step + 1
     frames = tuple(frame_at(cutter, step, vehicle, location) for step in range(first_step, stop, KEY_FRAME_STEPS))
-    return NavsimLog(log_name(cutter, vehicle), frames)
+    return NavsimLog(_name(cutter, vehicle), frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +140,10 @@ class TownFrameBlobs:
         points = self._sensors.lidar(self._step, self._vehicle, self._world).points
         single = np.zeros(len(points), dtype=np.uint8)
         return encode_pcd(MergedPointCloud(points[:, :3], points[:, 3] * MAX_INTENSITY, single, single))
+
+
+def _name(cutter: SceneCutter, vehicle: int) -> str:
+    return log_name(cutter.simulator.town.layout_seed, cutter.simulator.seed, vehicle)
 
 
 def _cameras(name: str, token: str) -> dict[str, CameraRecord]:
