@@ -9,6 +9,7 @@ import typer
 from pair_drive_core.cli import cache, navsim
 from pair_drive_core.cli.bag_eval import bag_eval
 from pair_drive_core.cli.score_vectors import score_vectors
+from pair_drive_core.cli.train import train_command
 
 app = typer.Typer(
     name="pair-drive",
@@ -26,6 +27,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(navsim.app, name="navsim")
 app.command("bag-eval")(bag_eval)
 app.command("score-vectors")(score_vectors)
+app.command("train")(train_command)
 
 
 @app.callback()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping, config_to_mapping
 from pair_drive_core.models.pair_model import PairConfig, PairModel
 
@@ -54,15 +53,7 @@ def save_checkpoint(path: Path, model: PairModel, training: Mapping[str, Any]) -
         "training": json.dumps(dict(training), sort_keys=True),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, draft, metadata)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

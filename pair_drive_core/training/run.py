@@ -1,0 +1,110 @@
+"""One training from nothing to a checkpoint: town scenes, imitation, reward model, reinforcement, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pair_drive_core.models.checkpoint import save_checkpoint
+from pair_drive_core.models.configuration import config_to_mapping
+from pair_drive_core.models.pair_model import PairModel
+from pair_drive_core.models.reward_world_model import RewardFormula
+from pair_drive_core.training.imitation import imitation_plans, train_imitation
+from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.reinforcement import train_reinforcement
+from pair_drive_core.training.reward_model import train_reward_model
+from pair_drive_core.training.settings import TrainingSettings
+from pair_drive_core.training.simulated_rewards import SimulatedRewards
+from pair_drive_core.training.town_evaluation import PlannerResult, evaluate
+from pair_drive_core.training.town_samples import collect_town_samples
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What came of a training.
+
+    Attributes:
+        checkpoint: the file written.
+        results: on the held-out scenes, by formula and planner.
+        seconds: by stage.
+        parameters: number of weights.
+    """
+
+    checkpoint: Path
+    results: Mapping[str, Mapping[str, PlannerResult]]
+    seconds: Mapping[str, float]
+    parameters: int
+
+
+class _Watch:
+    """Seconds between its calls, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def note(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._last = round(now - self._last, 1), now
+
+
+def train(settings: TrainingSettings, command: str, progress: Progress = silent) -> TrainingReport:
+    """Train both branches and write the checkpoint.
+
+    Args:
+        settings: everything.
+        command: what was typed, for the checkpoint's description.
+        progress: is told of every step.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    model = PairModel(settings.model)
+    branch, watch = model.reinforcement, _Watch()
+
+    town = collect_town_samples(settings.town, settings.model.features, settings.seed, progress, "town")
+    held_out = collect_town_samples(settings.held_out, settings.model.features, settings.seed, progress, "held-out")
+    watch.note("scenes")
+    rewards = SimulatedRewards(town.scenes, settings.model.reinforcement.reward.formula, progress)
+    watch.note("references")
+    train_imitation(model.imitation, town.samples, settings.imitation, generator, progress)
+    plans = imitation_plans(model.imitation, town.samples)
+    watch.note("imitation")
+    train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress)
+    watch.note("reward model")
+    train_reinforcement(branch, town.samples, plans, rewards, settings.reinforcement, generator, progress)
+    watch.note("reinforcement")
+
+    model.eval()
+    results = {
+        formula.value: evaluate(model, held_out.samples, SimulatedRewards(held_out.scenes, formula), settings.join)
+        for formula in RewardFormula
+    }
+    watch.note("evaluation")
+    path = Path(settings.checkpoint)
+    save_checkpoint(path, model, _description(settings, command, results, watch.seconds))
+    return TrainingReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
+
+
+def _description(
+    settings: TrainingSettings,
+    command: str,
+    results: Mapping[str, Mapping[str, PlannerResult]],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """How the checkpoint was made and what it reached; the model's own sizes stand beside it."""
+    plain = config_to_mapping(settings)
+    del plain["model"]
+    return {
+        "command": command,
+        "seed": settings.seed,
+        "torch": torch.__version__,
+        "settings": plain,
+        "held_out": {name: {k: asdict(v) for k, v in table.items()} for name, table in results.items()},
+        "seconds": dict(seconds),
+    }

@@ -1,0 +1,82 @@
+"""Everything that one training is told, and where it is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
+from pair_drive_core.models.pair_model import PairConfig
+from pair_drive_core.policies.parallel import ParallelConfig
+from pair_drive_core.training.imitation import ImitationConfig
+from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
+from pair_drive_core.training.reward_model import RewardModelTrainingConfig
+from pair_drive_core.training.town_samples import TownDataConfig
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training of both branches on town scenes.
+
+    Attributes:
+        seed: of weights, data and every draw; the same seed gives the same checkpoint on the same machine.
+        threads: of torch; a different number can change the last digits.
+        checkpoint: file to write.
+        model: sizes.
+        town: moments to learn from.
+        held_out: moments of other towns, to report on.
+        imitation: training of the imitation branch.
+        reward_model: training of the reward world model, before reinforcement.
+        reinforcement: training of the tree sampler.
+        join: how the branches are joined in the report.
+    """
+
+    seed: int = 0
+    threads: int = 1
+    checkpoint: str = "out/train/pair.safetensors"
+    model: PairConfig = field(default_factory=PairConfig)
+    town: TownDataConfig = field(default_factory=TownDataConfig)
+    held_out: TownDataConfig = field(default_factory=lambda: TownDataConfig(first_layout=20000, scenes=400))
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    reward_model: RewardModelTrainingConfig = field(default_factory=RewardModelTrainingConfig)
+    reinforcement: ReinforcementTrainingConfig = field(default_factory=ReinforcementTrainingConfig)
+    join: ParallelConfig = field(default_factory=ParallelConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("threads", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"setting {name!r}: expected at least {least}, got {getattr(self, name)}")
+        for name in ("town", "held_out"):
+            if getattr(self, name).scenes < 2:
+                raise ConfigurationError(
+                    f"setting '{name}.scenes': expected at least 2, got {getattr(self, name).scenes}"
+                )
+
+
+def read_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings:
+    """Read a YAML file and apply `key.subkey=value` overrides.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ConfigurationError: naming what does not fit.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no settings at {path}")
+    wrong = [text for text in overrides if "=" not in text]
+    if wrong:
+        raise ConfigurationError(f"overrides: expected key=value, got {wrong[0]!r}")
+    try:
+        loaded = OmegaConf.load(path)
+        if not isinstance(loaded, DictConfig):
+            raise ConfigurationError(f"{path}: expected a group of settings, got a list")
+        merged = OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(overrides)))
+        values: Any = OmegaConf.to_container(merged, resolve=True)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    return config_from_mapping(TrainingSettings, values)

@@ -1,0 +1,138 @@
+"""Moments of town life as training samples: what the sensors see, what the human did, and the scene that scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pair_drive_core.models.features import FeatureConfig, Features, build_features, rasterise_lidar, status_vector
+from pair_drive_core.scene import Scene
+from pair_drive_core.town import Daylight, SceneCutter, Town, TownSensors, TownSimulator
+from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.samples import DrivingSamples
+
+_STANDING_M = 0.5
+"""A human who moves less than this in 4 s stands."""
+
+
+@dataclass(frozen=True)
+class TownDataConfig:
+    """Which moments of which towns.
+
+    Attributes:
+        first_layout: layout seed of the first town; see `pair_drive_core.town` for which seeds are for testing.
+        scenes: moments in all.
+        scenes_a_town: moments taken of each town.
+        simulated_s: life of each town.
+        standing_share: share of the moments with a standing human that is kept.
+        full_picture_share: share of the moments whose cameras are rendered whole, cropped and resized, as in a vehicle;
+            the others are rendered straight to the network's size, which is faster.
+        full_picture_width_px: width of each whole picture.
+    """
+
+    first_layout: int = 0
+    scenes: int = 4000
+    scenes_a_town: int = 64
+    simulated_s: float = 45.0
+    standing_share: float = 0.35
+    full_picture_share: float = 0.25
+    full_picture_width_px: int = 480
+
+
+@dataclass(frozen=True)
+class TownSamples:
+    """Samples and, in the same order, the scenes that they were taken from."""
+
+    samples: DrivingSamples
+    scenes: tuple[Scene, ...]
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        return len(self.scenes)
+
+
+def collect_town_samples(
+    config: TownDataConfig, features: FeatureConfig, seed: int, progress: Progress = silent, stage: str = "town"
+) -> TownSamples:
+    """Let towns live and take moments of their demonstrators.
+
+    Args:
+        config: which moments.
+        features: sizes of the network inputs.
+        seed: of traffic, daylight and choice of moments.
+        progress: is told of every scene.
+        stage: what the progress calls it.
+    """
+    parts: list[Features] = []
+    scenes: list[Scene] = []
+    layout = config.first_layout
+    while len(scenes) < config.scenes:
+        for part, scene in _town_moments(layout, config, features, seed):
+            parts.append(part)
+            scenes.append(scene)
+            progress(stage, len(scenes), config.scenes, {"town": layout - config.first_layout + 1})
+            if len(scenes) == config.scenes:
+                break
+        layout += 1
+    human = torch.stack([scene.human.poses for scene in scenes if scene.human is not None])
+    return TownSamples(DrivingSamples.from_features(parts, human), tuple(scenes))
+
+
+def _town_moments(
+    layout: int, config: TownDataConfig, features: FeatureConfig, seed: int
+) -> Iterator[tuple[Features, Scene]]:
+    """Moments of one town, spread over its life and its demonstrators."""
+    rng = np.random.default_rng([layout, seed, 7])
+    simulator = TownSimulator(Town.build(layout), int(rng.integers(1_000_000)))
+    simulator.run(config.simulated_s)
+    cutter = SceneCutter(simulator)
+    sensors = TownSensors(simulator, daylight=draw_daylight(rng))
+    vehicles = int(simulator.fleet.demonstrator.sum())
+    moments = [(step, vehicle) for step in cutter.steps for vehicle in range(vehicles)]
+    taken = 0
+    for index in rng.permutation(len(moments)):
+        step, vehicle = moments[index]
+        scene = cutter.scene_at(step, vehicle)
+        if scene.human is None or (_stands(scene) and rng.random() > config.standing_share):
+            continue
+        whole = rng.random() < config.full_picture_share
+        yield _sense(sensors, cutter, step, vehicle, features, config.full_picture_width_px if whole else None), scene
+        taken += 1
+        if taken == config.scenes_a_town:
+            return
+
+
+def _stands(scene: Scene) -> bool:
+    return scene.human is not None and float(scene.human.poses[-1, :2].norm()) < _STANDING_M
+
+
+def _sense(
+    sensors: TownSensors, cutter: SceneCutter, step: int, vehicle: int, config: FeatureConfig, width_px: int | None
+) -> Features:
+    """Network inputs of one moment, from whole pictures of a width or rendered straight to size."""
+    if width_px is not None:
+        return build_features(sensors.agent_input(cutter, step, vehicle, width_px=width_px), config)
+    world = sensors.world(step, vehicle)
+    image = sensors.stitched(step, vehicle, config.image_width_px, config.image_height_px, world=world)
+    lidar = rasterise_lidar(sensors.lidar(step, vehicle, world), config)
+    status = status_vector(cutter.status_at(step, vehicle)[-1])
+    camera = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255.0
+    return Features(camera, torch.from_numpy(lidar)[None, None], status.unsqueeze(0))
+
+
+def draw_daylight(rng: np.random.Generator) -> Daylight:
+    """A time of day and a weather."""
+    grey = rng.uniform(0.0, 0.7)
+    blue = np.array([110.0, 160.0, 220.0])
+    sky = (1.0 - grey) * blue + grey * 185.0
+    return Daylight(
+        sun_azimuth=float(rng.uniform(-math.pi, math.pi)),
+        sun_strength=float(rng.uniform(0.2, 0.9)),
+        sky_rgb=(float(sky[0]), float(sky[1]), float(sky[2])),
+        haze_m=float(rng.uniform(150.0, 350.0)),
+        brightness=float(rng.uniform(0.7, 1.15)),
+    )
