@@ -1,0 +1,103 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pair_drive_core.evaluation.messages import MessageError, cloud_points
+
+F32, F64, U16 = 7, 8, 4
+POINTS = np.array([[1, 2, 3, 0.5], [-4, 5, -6, 1.0], [7, -8, 9, 0.0]], dtype=np.float32)
+
+
+def cloud(names, types=None, order="<", padding=0, row_padding=0, height=1, points=POINTS):
+    """A cloud whose points carry the named fields, each filled from the column of its name."""
+    types = types or [F32] * len(names)
+    kinds = {F32: "f4", F64: "f8", U16: "u2"}
+    offsets = np.cumsum([0, *(int(kinds[t][1]) for t in types)])
+    step = int(offsets[-1]) + padding
+    layout = np.dtype(
+        {
+            "names": names,
+            "formats": [order + kinds[t] for t in types],
+            "offsets": offsets[:-1].tolist(),
+            "itemsize": step,
+        }
+    )
+    packed = np.zeros(len(points), dtype=layout)
+    for name in names:
+        packed[name] = points[:, "xyzi".index(name[0])] if name[0] in "xyzi" else 99
+    width = len(points) // height
+    rows = [packed[i * width : (i + 1) * width].tobytes() + b"\xee" * row_padding for i in range(height)]
+    return SimpleNamespace(
+        height=height,
+        width=width,
+        fields=[
+            SimpleNamespace(name=name, offset=int(offset), datatype=kind, count=1)
+            for name, offset, kind in zip(names, offsets[:-1], types, strict=True)
+        ],
+        is_bigendian=order == ">",
+        point_step=step,
+        row_step=width * step + row_padding,
+        data=b"".join(rows),
+    )
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "names", [["x", "y", "z", "intensity"], ["intensity", "z", "ring", "y", "x"], ["x", "y", "time", "z", "intensity"]]
+)
+def test_fields_may_come_in_any_order_and_endianness(names, order):
+    np.testing.assert_array_equal(cloud_points(cloud(names, order=order, padding=3)), POINTS)
+
+
+def test_organised_clouds_with_padded_rows_are_read_row_by_row():
+    np.testing.assert_array_equal(cloud_points(cloud(["x", "y", "z", "intensity"], height=3, row_padding=5)), POINTS)
+
+
+def test_without_intensity_it_is_zero():
+    points = cloud_points(cloud(["x", "y", "z"]))
+    np.testing.assert_array_equal(points[:, :3], POINTS[:, :3])
+    assert not points[:, 3].any()
+
+
+def test_integer_intensities_are_scaled_by_their_type():
+    raw = POINTS.copy()
+    raw[:, 3] = [0, 65535, 32767.5]
+    points = cloud_points(cloud(["x", "y", "z", "intensity"], [F32, F32, F32, U16], points=raw))
+    np.testing.assert_allclose(points[:, 3], [0.0, 1.0, 0.5], atol=1e-4)
+
+
+def test_points_that_are_not_finite_are_filtered():
+    raw = np.vstack((POINTS, [[np.nan, 0, 0, 0], [0, np.inf, 0, 0], [0, 0, -np.inf, 0], [0, 0, 0, np.nan]]))
+    np.testing.assert_array_equal(cloud_points(cloud(["x", "y", "z", "intensity"], points=raw)), POINTS)
+
+
+def test_an_empty_cloud_is_no_points():
+    assert cloud_points(cloud(["x", "y", "z"], points=POINTS[:0])).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (cloud(["x", "y", "intensity"]), r"field 'z': expected as float32, available fields: x, y, intensity"),
+        (cloud(["x", "y", "z"], [F64, F32, F32]), r"field 'x': expected float32 \(7\), got 8 \(f8\)"),
+    ],
+)
+def test_missing_or_mistyped_fields_are_refused_by_name(broken, words):
+    with pytest.raises(MessageError, match=words):
+        cloud_points(broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"data": b"\0" * 30}, r"expected 48 bytes \(1 rows\), got 30"),
+        ({"row_step": 10}, r"row_step: expected at least 48 bytes for 3 points, got 10"),
+        ({"point_step": 8}, r"field 'z': ends at byte 12 of a point of 8 bytes"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(change, words):
+    broken = cloud(["x", "y", "z", "intensity"])
+    vars(broken).update(change)
+    with pytest.raises(MessageError, match=words):
+        cloud_points(broken)

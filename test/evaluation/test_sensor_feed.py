@@ -1,0 +1,182 @@
+import math
+from types import SimpleNamespace as Box
+
+import numpy as np
+import pytest
+
+from pair_drive_core.evaluation.messages import MessageError, camera_calibration, driving_command, motion_sample, yaw_of
+from pair_drive_core.evaluation.messages.camera_info import fit_calibration
+from pair_drive_core.evaluation.sensor_feed import SensorFeed, SensorMounts, mounted_points, moved_points
+from pair_drive_core.evaluation.topics import CAMERA_TOPICS
+from pair_drive_core.policies.ego_track import MotionSample
+from pair_drive_core.policies.synchronizer import SynchronizerConfig
+from pair_drive_core.scene import DrivingCommand, EgoStatus
+from pair_drive_core.town import navsim_calibration
+
+WIDTH, HEIGHT = 32, 18
+
+
+def header(time_s, frame="odom"):
+    return Box(stamp=Box(sec=int(time_s), nanosec=round((time_s % 1) * 1e9)), frame_id=frame)
+
+
+def quaternion(yaw):
+    return Box(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
+
+
+def odometry(time_s, x=0.0, yaw=0.0, speed=5.0):
+    pose = Box(position=Box(x=x, y=0.0, z=0.0), orientation=quaternion(yaw))
+    twist = Box(linear=Box(x=speed, y=0.0, z=0.0), angular=Box(x=0.0, y=0.0, z=0.0))
+    return Box(header=header(time_s), pose=Box(pose=pose), twist=Box(twist=twist))
+
+
+def image(time_s, encoding="rgb8", width=WIDTH, height=HEIGHT):
+    data = bytes(width * height * 3)
+    return Box(header=header(time_s), encoding=encoding, width=width, height=height, step=width * 3, data=data)
+
+
+def info(width=WIDTH, height=HEIGHT, model="plumb_bob", k=(20.0, 0, 16.0, 0, 20.0, 9.0, 0, 0, 1)):
+    return Box(header=header(0), width=width, height=height, distortion_model=model, k=k, d=[0.0] * 5)
+
+
+def cloud(time_s, points=((10.0, 0.0, 1.0),)):
+    data = np.array(points, dtype="<f4")
+    fields = [Box(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate("xyz")]
+    return Box(
+        header=header(time_s),
+        height=1,
+        width=len(data),
+        fields=fields,
+        is_bigendian=False,
+        point_step=12,
+        row_step=12 * len(data),
+        data=data.tobytes(),
+    )
+
+
+def command(time_s, number=1):
+    return Box(header=header(time_s), command=number)
+
+
+@pytest.fixture
+def feed():
+    return SensorFeed(SynchronizerConfig(), SensorMounts())
+
+
+def fill(feed, time_s, images=image, with_info=True):
+    for namespace in CAMERA_TOPICS.values():
+        if with_info:
+            feed.receive(f"{namespace}/camera_info", info())
+        feed.receive(f"{namespace}/image_raw", images(time_s))
+    feed.receive("odometry", odometry(time_s))
+    feed.receive("driving_command", command(time_s))
+    feed.receive("lidar/points", cloud(time_s))
+
+
+def test_one_moment_of_messages_becomes_one_agent_input(feed):
+    fill(feed, 1.0)
+    (readings,) = feed.take()
+    agent_input = feed.decode(readings).validate()
+    assert set(agent_input.cameras) == {"CAM_L0", "CAM_F0", "CAM_R0"}
+    assert agent_input.now.command is DrivingCommand.STRAIGHT
+    assert agent_input.now.velocity.tolist() == [5.0, 0.0]
+    assert agent_input.lidar.points[0, :3].tolist() == [10.0, 0.0, 1.0]
+    assert feed.odometry_frame == "odom"
+
+
+def test_nothing_is_planned_before_all_cameras_are_calibrated(feed):
+    fill(feed, 1.0, with_info=False)
+    assert feed.take() == []
+    assert feed.cameras_without_calibration == ("CAM_L0", "CAM_F0", "CAM_R0")
+    fill(feed, 1.1)
+    assert len(feed.take()) == 1
+
+
+def test_a_wrong_encoding_gives_no_input_and_a_reason_until_it_is_right_again(feed):
+    fill(feed, 1.0, images=lambda t: image(t, encoding="yuv422"))
+    (readings,) = feed.take()
+    assert feed.decode(readings) is None
+    assert "got 'yuv422'" in feed.report.last_error["camera/front_left/image_raw"]
+    fill(feed, 1.1)
+    (readings,) = feed.take()
+    assert feed.decode(readings) is not None
+    assert feed.report.last_error == {}
+    assert feed.report.unusable == {"camera/front_left/image_raw": 1}
+
+
+def test_a_picture_of_another_resolution_takes_a_scaled_calibration(feed):
+    fill(feed, 1.0, images=lambda t: image(t, width=2 * WIDTH, height=2 * HEIGHT))
+    (readings,) = feed.take()
+    calibration = feed.decode(readings).cameras["CAM_F0"].calibration
+    assert (calibration.width_px, calibration.intrinsics[0, 0]) == (2 * WIDTH, 40.0)
+
+
+def test_a_picture_of_another_shape_is_refused_with_both_sizes(feed):
+    fill(feed, 1.0, images=lambda t: image(t, width=WIDTH, height=WIDTH))
+    (readings,) = feed.take()
+    assert feed.decode(readings) is None
+    assert "(32 x 18), got 32 x 32" in feed.report.last_error["camera/front_left/image_raw"]
+
+
+def test_bad_numbers_are_refused_where_they_come_in(feed):
+    feed.receive("odometry", odometry(1.0, x=math.nan))
+    feed.receive("driving_command", command(1.0, 9))
+    assert "finite" in feed.report.last_error["odometry"]
+    assert "0 left, 1 straight, 2 right, 3 unknown, got 9" in feed.report.last_error["driving_command"]
+
+
+def test_the_default_mounts_are_those_of_the_town(feed):
+    for name, namespace in CAMERA_TOPICS.items():
+        calibration = camera_calibration(info(), name, SensorMounts().of_camera(name))
+        town = navsim_calibration(name)
+        np.testing.assert_allclose(calibration.ego_r_camera, town.ego_r_camera, atol=1e-9, err_msg=namespace)
+        np.testing.assert_allclose(calibration.ego_t_camera, town.ego_t_camera, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (info(model="equidistant"), "expected distortion model 'plumb_bob' or none, got 'equidistant'"),
+        (info(k=[0.0] * 9), "positive focal lengths"),
+        (info(width=0), "expected a size, got 0 x 18"),
+    ],
+)
+def test_camera_infos_that_cannot_be_used_are_refused(broken, words):
+    with pytest.raises(MessageError, match=words):
+        camera_calibration(broken, "CAM_F0", SensorMounts().front)
+
+
+def test_a_calibration_fits_only_pictures_of_its_shape():
+    calibration = camera_calibration(info(), "CAM_F0", SensorMounts().front)
+    assert fit_calibration(calibration, WIDTH, HEIGHT) is calibration
+    with pytest.raises(MessageError, match="aspect ratio"):
+        fit_calibration(calibration, 100, 100)
+
+
+def test_orientations_that_are_no_rotations_are_refused():
+    with pytest.raises(MessageError, match="unit quaternion"):
+        yaw_of(Box(x=0.0, y=0.0, z=0.0, w=0.0))
+    assert motion_sample(odometry(2.0, yaw=-2.5)).pose[2] == pytest.approx(-2.5)
+
+
+def test_driving_commands_have_navsims_order():
+    assert [driving_command(Box(command=i)).name for i in range(4)] == ["LEFT", "STRAIGHT", "RIGHT", "UNKNOWN"]
+
+
+def test_points_are_moved_with_the_ego_between_sweep_and_t0():
+    # 0.1 s before t0 the ego was 1 m behind and turned 90 degrees to the left: what it saw ahead is left of it now.
+    points = np.array([[5.0, 0.0, 1.0, 0.5]], dtype=np.float32)
+    then = MotionSample(0, np.array([9.0, 0.0, math.pi / 2]), np.zeros(2))
+    now = EgoStatus(100_000, np.array([10.0, 0.0, 0.0]), np.zeros(2), np.zeros(2), DrivingCommand.STRAIGHT)
+    np.testing.assert_allclose(moved_points(points, then, now), [[-1.0, 5.0, 1.0, 0.5]], atol=1e-5)
+
+
+def test_a_lidar_on_the_roof_that_looks_back_gives_points_in_the_ego_frame():
+    points = np.array([[5.0, 1.0, 0.0, 0.5]], dtype=np.float32)
+    moved = mounted_points(points, (1.0, 0.0, 2.0, 0.0, 0.0, math.pi))
+    np.testing.assert_allclose(moved, [[-4.0, -1.0, 2.0, 0.5]], atol=1e-5)
+
+
+def test_mounts_must_be_six_finite_numbers():
+    with pytest.raises(ValueError, match=r"mount of lidar: expected 6 finite numbers .* got \[0.0, 1.0\]"):
+        SensorFeed(SynchronizerConfig(), SensorMounts(lidar=(0.0, 1.0)))

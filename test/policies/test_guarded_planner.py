@@ -1,0 +1,150 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pair_drive_core.geometry import compose_se2
+from pair_drive_core.planning.plan import Plan, PlanSource
+from pair_drive_core.policies.fallback import comfortable_stop
+from pair_drive_core.policies.guarded_planner import GuardedPlanner
+from pair_drive_core.policies.output_guard import GuardLimits
+from pair_drive_core.scene import AgentInput, DrivingCommand, EgoStatus
+
+
+def status(speed, pose=(0.0, 0.0, 0.0)):
+    return EgoStatus(0, np.array(pose), np.array([speed, 0.0]), np.zeros(2), DrivingCommand.STRAIGHT)
+
+
+def arc(radius, length, origin=(0.0, 0.0, 0.0), points=30):
+    """(P, 3) poses along a left turn that begins at `origin`."""
+    angle = torch.linspace(0, length / radius, points, dtype=torch.float64)
+    local = torch.stack((radius * angle.sin(), radius * (1 - angle.cos()), angle), dim=-1)
+    return compose_se2(torch.tensor(origin, dtype=torch.float64), local)
+
+
+class Scripted:
+    """A planner that answers what the test tells it to."""
+
+    name = "scripted"
+
+    def __init__(self):
+        self.answer = None
+
+    def plan(self, agent_input):
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return Plan(self.answer, PlanSource.IMITATION, 0.5, 0.5)
+
+
+@pytest.fixture
+def scripted():
+    return Scripted()
+
+
+@pytest.fixture
+def guarded(scripted):
+    return GuardedPlanner(scripted, GuardLimits(), fallback_deceleration_mps2=2.0)
+
+
+def straight(speed):
+    poses = torch.zeros(8, 3)
+    poses[:, 0] = speed * 0.5 * torch.arange(1, 9)
+    return poses
+
+
+def run(guarded, ego):
+    return guarded.plan(AgentInput((ego,), {}, None))
+
+
+def test_a_good_plan_passes_untouched(guarded, scripted):
+    scripted.answer = straight(5.0)
+    result = run(guarded, status(5.0))
+    assert result.plan.source is PlanSource.IMITATION
+    assert result.plan.poses is scripted.answer
+    assert (result.reason, result.failed) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("out of memory"),
+        RuntimeError("device lost"),
+        ValueError("shape"),
+        MemoryError("host"),
+        ZeroDivisionError("x"),
+    ],
+)
+def test_any_error_of_the_planner_becomes_a_fallback_that_says_why(guarded, scripted, error):
+    scripted.answer = error
+    result = run(guarded, status(8.0))
+    assert result.plan.source is PlanSource.FALLBACK
+    assert result.failed
+    assert type(error).__name__ in result.reason
+    assert torch.isfinite(result.plan.poses).all()
+
+
+def test_an_interrupt_is_not_swallowed(guarded, scripted):
+    scripted.answer = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        run(guarded, status(8.0))
+
+
+def test_an_implausible_plan_becomes_a_fallback_without_being_a_failure(guarded, scripted):
+    scripted.answer = torch.full((8, 3), math.nan)
+    result = run(guarded, status(8.0))
+    assert (result.plan.source, result.failed, result.reason) == (PlanSource.FALLBACK, False, "not finite")
+
+
+def test_the_fallback_follows_the_last_good_path_in_the_world(guarded, scripted):
+    # The good plan turns left; then the ego has driven 10 m of it and the planner fails.
+    turn = arc(20.0, 40.0, points=9)[1:].float()
+    scripted.answer = turn
+    assert run(guarded, status(10.0)).reason == ""
+    scripted.answer = RuntimeError("gone")
+    later = arc(20.0, 10.0)[-1].tolist()
+    plan = run(guarded, status(10.0, later)).plan
+    world = compose_se2(torch.tensor(later, dtype=torch.float64), plan.poses.double())
+    distance = ((world[:, :2] - torch.tensor([0.0, 20.0], dtype=torch.float64)).norm(dim=-1) - 20.0).abs()
+    assert float(distance.max()) < 0.7, "it stays near the arc"
+    assert float(plan.poses[-1, 1]) > 2.0, "and does not drive straight on"
+
+
+def test_after_a_jump_of_time_the_old_path_is_forgotten(guarded, scripted):
+    scripted.answer = arc(20.0, 40.0, points=9)[1:].float()
+    run(guarded, status(10.0))
+    guarded.reset_if(1)
+    scripted.answer = RuntimeError("gone")
+    assert torch.equal(run(guarded, status(10.0)).plan.poses[:, 1], torch.zeros(8))
+
+
+def test_a_comfortable_stop_brakes_at_the_given_rate_and_stays():
+    plan = comfortable_stop(status(4.0), None, 2.0)
+    # v^2 / 2a = 4 m after 2 s; 2.75 m, 3.75 m before that.
+    assert plan.poses[:, 0].tolist() == pytest.approx([1.75, 3.0, 3.75, 4.0, 4.0, 4.0, 4.0, 4.0], abs=1e-5)
+    assert math.isnan(plan.score)
+
+
+def test_a_standing_or_reversing_vehicle_stays_where_it_is():
+    for speed in (0.0, -1.0):
+        assert torch.equal(comfortable_stop(status(speed), None, 2.0).poses, torch.zeros(8, 3))
+
+
+def test_a_path_of_a_standing_plan_is_no_obstacle():
+    standing = torch.zeros(9, 3, dtype=torch.float64)
+    plan = comfortable_stop(status(3.0), standing, 2.0)
+    assert plan.poses[:, 1:].abs().max() == 0.0
+    assert float(plan.poses[-1, 0]) == pytest.approx(2.25)
+
+
+def test_a_path_that_lies_behind_is_not_turned_back_to():
+    behind = arc(20.0, 10.0, (-60.0, 0.0, math.pi))
+    plan = comfortable_stop(status(10.0), behind, 2.0)
+    assert torch.equal(plan.poses[:, 1], torch.zeros(8))
+    assert bool((plan.poses[:, 0] > 0).all())
+
+
+def test_a_fast_vehicle_has_room_to_stop_beyond_the_end_of_the_path():
+    short = arc(1000.0, 5.0)
+    poses = comfortable_stop(status(20.0), short, 2.0).poses
+    assert float(poses[-1, 0]) == pytest.approx(20.0 * 4 - 16.0, abs=0.5)
