@@ -108,7 +108,7 @@ def watch(children: Children, town: Child, others: tuple[Child, ...], console: C
     """Show the progress of the town until it ends."""
     columns = (TextColumn("driving"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
     last_text, last_change = "", time.monotonic()
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("driving", total=1.0, text="starting")
         while town.process.poll() is None:
             children.require_running(*others)

@@ -41,7 +41,8 @@ def bag_eval(
         settings = replace(settings, device=device)
     remaps = dict(parse_remap(text) for text in topic or [])
     console = Console(stderr=True)
-    with Progress(SpinnerColumn(), TextColumn("{task.completed} messages"), console=console, transient=True) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.completed} messages"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         report, _ = evaluate_bag(bag, settings, metric, remaps, MessageCounter(bar))
     if out is not None:
         write_bytes(out, json.dumps(report.to_json(), indent=2).encode())

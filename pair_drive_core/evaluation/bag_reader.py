@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import apsw
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
@@ -20,7 +20,7 @@ _DAMAGE = (
     ReaderError,
     SerdeError,
     TypesysError,
-    sqlite3.DatabaseError,
+    apsw.Error,
     struct.error,
     OSError,
     EOFError,

@@ -110,17 +110,19 @@ def replay(
     """
     inputs = _input_names(bag, feed, remaps)
     plan_topic, truth_topic = (remaps.get(name, f"/{name}") for name in (PLAN_TOPIC, TRUTH_TOPIC))
-    wanted = {*inputs, *(topic for topic in (plan_topic, truth_topic) if topic in bag.topics)}
+    extras = ((plan_topic, PLAN_TYPE), (truth_topic, TRUTH_TYPE))
+    wanted = {*inputs, *(topic for topic, kind in extras if bag.topics.get(topic) == kind)}
     reference = feed.synchronizer.config.reference_camera
     outcome = Replay()
     watcher = watcher or ReplayWatcher()
     for done, message in enumerate(bag.messages(wanted), start=1):
         entry = inputs.get(message.topic)
         if entry is not None:
-            _take_reading(bag, feed, entry, message)
+            feed.receive(entry.name, message.message)
             if entry.camera == reference and entry.kind in (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE):
                 outcome.frame_stamps_us.add(stamp_us(message.message.header.stamp))
-            _plan_complete_sets(bag, feed, planner, outcome, watcher)
+            _plan_complete_sets(feed, planner, outcome, watcher)
+            _refuse_unusable(bag, feed, inputs)
         elif message.topic == truth_topic:
             scene = _scene(bag, message)
             outcome.scenes[scene.time_us] = scene
@@ -170,25 +172,18 @@ def _input_names(bag: Bag, feed: SensorFeed, remaps: Mapping[str, str]) -> dict[
     return found
 
 
-def _take_reading(bag: Bag, feed: SensorFeed, entry: InputTopic, message: BagMessage) -> None:
-    feed.receive(entry.name, message.message)
-    _refuse_unusable(bag, feed, message.topic)
-
-
-def _refuse_unusable(bag: Bag, feed: SensorFeed, topic: str) -> None:
+def _refuse_unusable(bag: Bag, feed: SensorFeed, inputs: Mapping[str, InputTopic]) -> None:
     """In a recording a reading that cannot be used is a reason to stop: it will not get better."""
-    for name, reason in feed.report.last_error.items():
-        raise BagError(bag.path, f"topic {topic if topic.endswith(name) else name}: {reason}")
+    for topic, entry in inputs.items():
+        if entry.name in feed.report.last_error:
+            raise BagError(bag.path, f"topic {topic}: {feed.report.last_error[entry.name]}")
 
 
-def _plan_complete_sets(
-    bag: Bag, feed: SensorFeed, planner: GuardedPlanner, outcome: Replay, watcher: ReplayWatcher
-) -> None:
+def _plan_complete_sets(feed: SensorFeed, planner: GuardedPlanner, outcome: Replay, watcher: ReplayWatcher) -> None:
     for readings in feed.take():
         start = time.perf_counter()
         agent_input = feed.decode(readings)
         if agent_input is None:
-            _refuse_unusable(bag, feed, "")
             continue
         planner.reset_if(feed.synchronizer.report.time_jumps)
         result = planner.plan(agent_input)
