@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.vectors import OfficialResults, VectorFile, is_vector_file, read_vector_file
 from pair_drive_core.scene import SceneError
 from pair_drive_core.scoring import Metric, PdmScores, prepare_scenes, score
+from pair_drive_core.scoring.backends import Backend
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 EP_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
@@ -31,16 +32,17 @@ def score_vectors(
     metric: Annotated[Metric, typer.Option(help="v1 is PDMS, v2 is EPDMS.")] = Metric.V2,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    backend: Annotated[str, typer.Option(help="auto, torch or native.")] = "auto",
 ) -> None:
     """Score the candidates of vector files from their inputs alone and print how well official results agree.
 
     In folders, archives that hold no scene are passed over. Files that cannot be read or scored do not stop the others;
     they are named at the end, and the exit code is 2.
     """
-    number_type, target = _number_type(dtype), _device(device)
+    how = _How(metric, _number_type(dtype), _device(device), _backend(backend))
     console = Console()
     files, bad = _read(_find(paths, console))
-    results, table, failed = _score_all(files, metric, number_type, target)
+    results, table, failed = _score_all(files, how)
     bad += failed
     if not results:
         raise SceneError("no file could be scored: " + "; ".join(bad))
@@ -52,6 +54,23 @@ def score_vectors(
         console.print("no official results in the files")
     if bad:
         raise SceneError(f"{len(bad)} of {len(bad) + len(results) // 3} files could not be scored: " + "; ".join(bad))
+
+
+@dataclass(frozen=True)
+class _How:
+    """How to score: metric, type of the numbers, device and who computes."""
+
+    metric: Metric
+    dtype: torch.dtype
+    device: torch.device
+    backend: Backend
+
+
+def _backend(name: str) -> Backend:
+    for known in get_args(Backend):
+        if name == known:
+            return cast(Backend, known)
+    raise ValueError(f"--backend: expected {', '.join(get_args(Backend))}, got {name}")
 
 
 def _number_type(dtype: str) -> torch.dtype:
@@ -126,28 +145,26 @@ def _try_read(path: Path) -> tuple[VectorFile | None, str]:
 
 
 def _score_all(
-    files: Sequence[VectorFile], metric: Metric, dtype: torch.dtype, device: torch.device
+    files: Sequence[VectorFile], how: _How
 ) -> tuple[dict[str, npt.NDArray[np.float64]], _Agreement, list[str]]:
     """Score files in groups of equal numbers of candidates; a group with a bad file is scored one by one."""
     results: dict[str, npt.NDArray[np.float64]] = {}
-    table, bad = _Agreement.empty(metric, EP_TOLERANCE[dtype]), []
+    table, bad = _Agreement.empty(how.metric, EP_TOLERANCE[how.dtype]), []
     for group in _groups(files):
-        if _try_group(group, metric, dtype, device, results, table):
-            bad += [problem for file in group if (problem := _try_group([file], metric, dtype, device, results, table))]
+        if _try_group(group, how, results, table):
+            bad += [problem for file in group if (problem := _try_group([file], how, results, table))]
     return results, table, bad
 
 
 def _try_group(
     group: Sequence[VectorFile],
-    metric: Metric,
-    dtype: torch.dtype,
-    device: torch.device,
+    how: _How,
     results: dict[str, npt.NDArray[np.float64]],
     table: _Agreement,
 ) -> str:
     """Score some files; what is wrong with them, or nothing."""
     try:
-        _score_group(group, metric, dtype, device, results, table)
+        _score_group(group, how, results, table)
     except SceneError as error:
         return f"{group[0].stem}: {error}"
     return ""
@@ -166,15 +183,14 @@ def _groups(files: Sequence[VectorFile]) -> list[list[VectorFile]]:
 
 def _score_group(
     group: Sequence[VectorFile],
-    metric: Metric,
-    dtype: torch.dtype,
-    device: torch.device,
+    how: _How,
     results: dict[str, npt.NDArray[np.float64]],
     table: _Agreement,
 ) -> None:
-    prepared = prepare_scenes([file.scene(metric) for file in group], metric, dtype, device)
-    plans = torch.stack([file.candidates for file in group]).to(device=device, dtype=dtype)
-    scores = score(prepared, plans, metric)
+    prepared = prepare_scenes([file.scene(how.metric) for file in group], how.metric, how.dtype, how.device)
+    plans = torch.stack([file.candidates for file in group]).to(device=how.device, dtype=how.dtype)
+    scores = score(prepared, plans, how.metric, backend=how.backend)
+    table.backend = scores.backend
     states = scores.states.double()
     states[..., :2] += prepared.origin[:, None, None, :]
     for i, file in enumerate(group):
@@ -184,7 +200,7 @@ def _score_group(
             "sim_states": states[i].cpu().numpy(),
         }
         results.update({f"{file.stem}/{key}": value for key, value in ours.items()})
-        official = file.official(metric)
+        official = file.official(how.metric)
         if official is not None:
             table.add(official, ours["sub"], ours["score"], ours["sim_states"], _steps(scores, i))
 
@@ -203,9 +219,11 @@ class _Agreement:
     Attributes:
         names: rows of the table.
         tolerance: of each row.
-        compared: numbers compared, a row.
+        compared: candidates that there were official results for.
+        counts: numbers compared, a row.
         different: numbers beyond the tolerance, a row.
         largest: largest difference, a row.
+        backend: who computed.
     """
 
     names: list[str]
@@ -214,6 +232,7 @@ class _Agreement:
     counts: npt.NDArray[np.int64]
     different: npt.NDArray[np.int64]
     largest: npt.NDArray[np.float64]
+    backend: str = ""
 
     @staticmethod
     def empty(metric: Metric, ep_tolerance: float) -> _Agreement:
@@ -248,7 +267,7 @@ class _Agreement:
 
     def render(self, metric: Metric, dtype: str) -> Table:
         """The agreement table."""
-        table = Table(title=f"agreement with the official results, {metric.value}, {dtype}")
+        table = Table(title=f"agreement with the official results, {metric.value}, {dtype}, {self.backend}")
         for column in ("", "candidates", "different", "tolerance", "largest difference"):
             table.add_column(column, justify="left" if not column else "right")
         for row, name in enumerate(self.names):
