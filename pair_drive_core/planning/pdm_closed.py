@@ -15,7 +15,7 @@ from pair_drive_core.planning.pdm_forecast import forecast_objects
 from pair_drive_core.planning.pdm_proposals import PdmClosedConfig, drive_proposals
 from pair_drive_core.planning.pdm_start import speed_limit
 from pair_drive_core.planning.plan import Plan, PlanSource
-from pair_drive_core.scene import EgoHistory, Scene, TrafficLights
+from pair_drive_core.scene import EgoHistory, Scene, SceneError, TrafficLights
 from pair_drive_core.scoring.backends import Backend, sub_scores_of
 from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.epdms import epdms
@@ -77,24 +77,31 @@ def propose(
     Raises:
         SceneError: naming the scene and the part at fault, e.g. a centre line without length.
     """
-    config = config or PdmClosedConfig()
-    limits = [speed_limit(scene) for scene in scenes] if limits_mps is None else limits_mps
-    forecasts = [forecast_objects(scene) for scene in scenes]
-    native = backend != "torch"
-    driven = [
-        drive_proposals(scene, forecast, limit, config, native)
-        for scene, forecast, limit in zip(scenes, forecasts, limits, strict=True)
-    ]
+    if not scenes:
+        raise SceneError("propose: expected at least one scene, got none")
+    config = (config or PdmClosedConfig()).validate()
+    if limits_mps is not None and len(limits_mps) != len(scenes):
+        raise SceneError(f"propose: expected {len(scenes)} speed limits, got {len(limits_mps)}")
+    forecasts, origins, driven = [], [], []
+    for i, scene in enumerate(scenes):
+        try:
+            scene.validate()
+            limit = speed_limit(scene) if limits_mps is None else limits_mps[i]
+            forecasts.append(forecast_objects(scene))
+            paths, poses = drive_proposals(scene, forecasts[-1], limit, config, native=backend != "torch")
+        except SceneError as error:
+            raise SceneError(f"scene {scene.token}: {error}") from error
+        origins.append(torch.from_numpy(paths.origin))
+        driven.append(torch.from_numpy(poses))
     frozen = [_frozen(scene) for scene in scenes]
     prepared = prepare_scenes(frozen, metric, torch.float64, tracks=[forecast.relevant for forecast in forecasts])
-    local = torch.stack([torch.from_numpy(poses) for _, poses in driven])
+    local = torch.stack(driven)
     judged = sub_scores_of(prepared, local, CandidateKind.PATHS, backend)
     best_m = (judged.progress_m * judged.multiplier).amax(1, keepdim=True)
     sub = judged.columns(ego_progress(judged.progress_m, judged.multiplier, best_m, metric))
     total = pdms(sub) if metric is Metric.V1 else epdms(sub)
     collision = judged.steps[..., metric.sub_score_names.index("NC")]
-    shift = torch.stack([torch.from_numpy(paths.origin) for paths, _ in driven])
-    local[..., :2] += shift[:, None, None]
+    local[..., :2] += torch.stack(origins)[:, None, None]
     return [Proposals(*parts) for parts in zip(local, total, collision, strict=True)]
 
 

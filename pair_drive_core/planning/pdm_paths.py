@@ -44,7 +44,7 @@ class ParallelPaths:
         Raises:
             SceneError: if the centre line has fewer than two points or no length.
         """
-        centerline = scene.route.validate().centerline.double().numpy()
+        centerline = scene.route.centerline.double().numpy()
         origin = scene.ego.pose[:2].double().numpy()
         local = centerline[:, :2] - origin
         left = centerline[:, 2] + np.pi / 2.0

@@ -12,7 +12,7 @@ from pair_drive_core.planning.pdm_forecast import Forecast
 from pair_drive_core.planning.pdm_leaders import SEARCH_INTERVAL, LeaderSearch, Obstacles, find_obstacles
 from pair_drive_core.planning.pdm_native import unroll_native
 from pair_drive_core.planning.pdm_paths import ParallelPaths
-from pair_drive_core.scene import Scene
+from pair_drive_core.scene import Scene, SceneError
 from pair_drive_core.scoring.native.library import load
 from pair_drive_core.simulation.idm import IdmParameters
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
@@ -45,6 +45,21 @@ class PdmClosedConfig:
         )
     )
 
+    def validate(self) -> PdmClosedConfig:
+        """Check that there is something to try.
+
+        Raises:
+            SceneError: naming the parameter at fault.
+        """
+        self.driver.validate()
+        if not self.lateral_offsets_m or not np.isfinite(self.lateral_offsets_m).all():
+            raise SceneError(
+                f"PdmClosedConfig.lateral_offsets_m: expected finite offsets, got {self.lateral_offsets_m}"
+            )
+        if not self.speed_fractions or not all(0.0 < fraction < np.inf for fraction in self.speed_fractions):
+            raise SceneError(f"PdmClosedConfig.speed_fractions: expected positive numbers, got {self.speed_fractions}")
+        return self
+
 
 def drive_proposals(
     scene: Scene, forecast: Forecast, limit_mps: float | None, config: PdmClosedConfig, native: bool = True
@@ -60,8 +75,13 @@ def drive_proposals(
 
     Returns:
         The paths, and (L * V, 41, 3) poses of the rear axle in their frame; path by path, slow to fast.
+
+    Raises:
+        SceneError: if the speed limit is not positive or the centre line has no length.
     """
     limit = config.driver.desired_speed_mps if limit_mps is None else limit_mps
+    if not 0.0 < limit < np.inf:
+        raise SceneError(f"speed limit: expected a positive number of m/s or None, got {limit}")
     paths = ParallelPaths.beside(scene, config.lateral_offsets_m)
     targets = limit * np.array(config.speed_fractions)
     start = paths.project(np.zeros(2))
