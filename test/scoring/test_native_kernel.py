@@ -75,19 +75,29 @@ def test_areas_equal_a_brute_force_over_all_polygons(library, made, seed):
     assert {0, 1} <= set((raw.areas & 1).unique().tolist()), "the scene should straddle lanes at some steps only"
 
 
-def test_a_point_on_an_outline_is_outside(library, made):
-    square = [[0.0, -5.0], [10.0, -5.0], [10.0, 5.0], [0.0, 5.0]]
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_point_on_an_outline_is_outside(library, made, turn):
+    square = [[0.0, -5.0], [10.0, -5.0], [10.0, 5.0], [0.0, 5.0]][::turn]
     _, index = native(library, [made.scene([square], [MapLayer.LANE], [True])])
-    for x, inside in ((0.0, False), (1e-9, True), (10.0, False), (10.0 - 1e-9, True)):
-        raw = index.score(states_at((x, 0.0), 0.0), CandidateKind.STATES, with_areas=True)
-        assert bool((raw.areas & 4 == 0).all()) == inside, x
-    for y, inside in ((5.0, False), (5.0 - 1e-9, True)):
-        raw = index.score(states_at((5.0, y), 0.0), CandidateKind.STATES, with_areas=True)
-        assert bool((raw.areas & 4 == 0).all()) == inside, y
+    for center, inside in (
+        ((0.0, 0.0), False),
+        ((1e-9, 0.0), True),
+        ((10.0, 0.0), False),
+        ((10.0 - 1e-9, 0.0), True),
+        ((5.0, 5.0), False),
+        ((5.0, 5.0 - 1e-9), True),
+        ((5.0, -5.0), False),
+        ((0.0, 5.0), False),
+    ):
+        raw = index.score(states_at(center, 0.0), CandidateKind.STATES, with_areas=True)
+        assert bool((raw.areas & 4 == 0).all()) == inside, center
 
 
 AWAY = (0.0, 1000.0, 0.0)
-"""Ego pose for scenes whose states are set by hand: far enough that nothing there touches the ego at t0."""
+"""Ego pose of scenes whose states are set by hand around the global origin: nothing there touches the ego at t0.
+
+Local y is global y less 1000, and x and heading are the same, so that ties in x are exact.
+"""
 
 
 def test_touching_counts_as_a_collision_and_a_hair_apart_does_not(library, made):
@@ -99,6 +109,43 @@ def test_touching_counts_as_a_collision_and_a_hair_apart_does_not(library, made)
         assert value(raw, "NC").item() == score
         assert event(raw, "collision_step").item() == (0 if score < 1 else -1)
         assert event(raw, "collision_object").item() == (0 if score < 1 else -1)
+
+
+def moving_car(x, y, heading=0.0):
+    """A vehicle that is as good as parked at a place but has a velocity."""
+    return (0, (4.0, 2.0, 1.5), np.tile([x, y, heading, 3.0, 0.0], (11, 1)))
+
+
+@pytest.mark.parametrize(("speed", "score"), [(0.05, 1.0), (0.0501, 0.0)])
+def test_a_standing_ego_is_not_at_fault(library, made, speed, score):
+    _, index = native(library, [made.scene(objects=[moving_car(4.0, 0.0)], pose=AWAY)])
+    raw = index.score(states_at((0.0, -1000.0), 0.0, speed), CandidateKind.STATES)
+    assert value(raw, "NC").item() == score
+
+
+@pytest.mark.parametrize(("layers", "score"), [((MapLayer.LANE, MapLayer.ROADBLOCK), 1.0), ((MapLayer.LANE,), 0.0)])
+def test_a_touch_at_the_flank_is_the_egos_fault_only_out_of_its_lane(library, made, layers, score):
+    ring = [[-50.0, -50.0], [50.0, -50.0], [50.0, 50.0], [-50.0, 50.0]]
+    beside = moving_car(0.5, PACIFICA.width_m / 2.0 + 0.9)
+    scene = made.scene([ring] * len(layers), layers, objects=[beside], pose=AWAY)
+    _, index = native(library, [scene])
+    raw = index.score(states_at((0.0, -1000.0), 0.0), CandidateKind.STATES)
+    assert value(raw, "NC").item() == score
+
+
+@pytest.mark.parametrize(("speed", "score"), [(0.0049, 1.0), (0.0051, 0.0)])
+def test_time_to_collision_leaves_out_steps_of_a_standing_ego(library, made, speed, score):
+    _, index = native(library, [made.scene(objects=[moving_car(4.0, 0.0)], pose=AWAY)])
+    raw = index.score(states_at((0.0, -1000.0), 0.0, speed), CandidateKind.STATES)
+    assert value(raw, "TTC").item() == score
+
+
+@pytest.mark.parametrize(("gap", "score"), [(8.9, 0.0), (9.1, 1.0)])
+def test_time_to_collision_looks_nine_tenths_of_a_second_ahead(library, made, gap, score):
+    reach = PACIFICA.length_m / 2.0 + 2.0
+    _, index = native(library, [made.scene(objects=[moving_car(reach + gap, 0.0)], pose=AWAY)])
+    raw = index.score(states_at((0.0, -1000.0), 0.0, speed=10.0), CandidateKind.STATES)
+    assert value(raw, "TTC").item() == score
 
 
 def test_touching_a_red_connector_fails_as_does_standing_inside(library, made):
