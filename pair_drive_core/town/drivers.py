@@ -77,7 +77,7 @@ def draw_fleet(count: int, demonstrators: int, rng: np.random.Generator) -> Flee
         height,
         front,
         speed_factor=snap(rng.normal(1.0, 0.08, count).clip(0.8, 1.2)),
-        lateral_mps2=snap(rng.uniform(1.2, 1.9, count)),
+        lateral_mps2=snap(rng.uniform(1.0, 1.6, count)),
         braking_mps2=snap(rng.uniform(1.2, 1.7, count)),
         acceleration_mps2=snap(rng.uniform(1.3, 2.0, count)),
         headway_s=snap(rng.uniform(1.0, 1.7, count)),

@@ -16,10 +16,12 @@ CROSSWALK_GAP_M = 1.2
 """From the stop line to the crosswalk."""
 ROUNDABOUT_RADIUS_M = 14.0
 """Centre line of a roundabout's lane."""
-ISLAND_RADIUS_M = 10.8
-_ROUNDABOUT_EDGE_M = 17.0
+ISLAND_RADIUS_M = 10.2
+_ROUNDABOUT_EDGE_M = 17.8
 _JOIN_ANGLE = np.deg2rad(42.0)
 """From an arm to where its lane meets the circle."""
+_FLARE_M = 5.0
+"""How much wider the mouth of an arm is on each side where it meets the circle."""
 _SLIT_M = 0.02
 CROSSWALK_WIDTH_M = 3.2
 
@@ -113,7 +115,8 @@ def roundabout_ring(arms: list[Arm], center: FloatArray) -> FloatArray:
     for arm in arms:
         right, left = arm.edges()
         inward = -unit(arm.heading) * (np.hypot(*(arm.point - center)) - ROUNDABOUT_RADIUS_M)
-        parts.append(ShapelyPolygon([right, left, left + inward, right + inward]))
+        flare = unit(arm.heading + np.pi / 2.0) * _FLARE_M
+        parts.append(ShapelyPolygon([right, left, left + inward + flare, right + inward - flare]))
     outline = unary_union(parts).buffer(4.0, quad_segs=4).buffer(-4.0, quad_segs=4)
     headings = np.sort([arm.heading % (2.0 * np.pi) for arm in arms])
     widest = int(np.argmax(np.diff(np.append(headings, headings[0] + 2.0 * np.pi))))

@@ -134,7 +134,8 @@ class RoadNetwork:
         roadblock_is_connector: by roadblock token.
         carparks: parking strips.
         walkways: pavements.
-        conflicts: by connector, the connectors of the same junction whose paths cross or join its own.
+        conflicts: by connector and by other connector of its junction whose path crosses or joins its own: where the
+            stretch begins and ends on the first of them, m.
     """
 
     lanes: tuple[Lane, ...]
@@ -144,7 +145,7 @@ class RoadNetwork:
     roadblock_is_connector: tuple[bool, ...]
     carparks: tuple[Polygon, ...]
     walkways: tuple[Polygon, ...]
-    conflicts: dict[int, tuple[int, ...]]
+    conflicts: dict[int, dict[int, tuple[float, float]]]
 
     def lanes_of_roadblock(self, roadblock: str) -> tuple[int, ...]:
         """Indices of the lanes of a roadblock."""

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from shapely.geometry import LineString
 
-from pair_drive_core.town.curves import FloatArray, blend, offset_left, oriented, resample, snap, strip, unit, wrap
+from pair_drive_core.town.curves import (
+    FloatArray,
+    arc_lengths,
+    blend,
+    offset_left,
+    oriented,
+    resample,
+    snap,
+    strip,
+    unit,
+    wrap,
+)
 from pair_drive_core.town.junction_shapes import (
     Arm,
     crosswalk_ring,
@@ -30,12 +40,13 @@ from pair_drive_core.town.network import BuiltJunction, Lane, Polygon, Road, Roa
 
 PARKING_WIDTH_M = 2.5
 WALKWAY_WIDTH_M = 2.6
-_CORNER_M = 11.5
+_CORNER_M = 12.5
 """From the edge of the crossing road to the stop line: kerb radius and crosswalk."""
 _CONFLICT_DISTANCE_M = 2.9
-_BEND_SETBACK_M = (20.0, 40.0)
+_JOINING_M = 12.0
+_BEND_SETBACK_M = (26.0, 44.0)
 _MERGE_SETBACK_M = 14.0
-_ROUNDABOUT_SETBACK_M = 27.0
+_ROUNDABOUT_SETBACK_M = 29.0
 
 
 @dataclass
@@ -65,7 +76,7 @@ class _NetworkBuilder:
         self.roadblock_is_connector: list[bool] = []
         self.carparks: list[Polygon] = []
         self.walkways: list[Polygon] = []
-        self.conflicts: dict[int, tuple[int, ...]] = {}
+        self.conflicts: dict[int, dict[int, tuple[float, float]]] = {}
         self.arms: list[dict[int, Arm]] = [{} for _ in layout.junctions]
         self.setbacks = [self._setback(j) for j in layout.junctions]
         self._next_token = 10000
@@ -233,7 +244,8 @@ class _NetworkBuilder:
         for (source, target), pairs in _all_pairs(arms, junction.kind).items():
             connectors += self._add_connectors(built, index, arms, source, target, pairs)
         for lane in connectors:
-            self.conflicts[lane] = tuple(o for o in connectors if self._in_conflict(lane, o))
+            found = {other: self._conflict(lane, other) for other in connectors}
+            self.conflicts[lane] = {other: stretch for other, stretch in found.items() if stretch is not None}
         round_about = junction.kind is JunctionKind.ROUNDABOUT
         ring = (
             roundabout_ring(list(arms.values()), junction.center) if round_about else junction_ring(list(arms.values()))
@@ -286,14 +298,21 @@ class _NetworkBuilder:
         self.roadblock_is_connector.append(True)
         return added
 
-    def _in_conflict(self, lane: int, other: int) -> bool:
+    def _conflict(self, lane: int, other: int) -> tuple[float, float] | None:
+        """Stretch of a connector on which a vehicle would meet one on the other connector, m."""
         one, two = self.lanes[lane], self.lanes[other]
         if lane == other or one.predecessors == two.predecessors:
-            return False
-        if one.successors == two.successors:
-            return True
-        distance: float = LineString(one.centerline[:, :2]).distance(LineString(two.centerline[:, :2]))
-        return distance < _CONFLICT_DISTANCE_M
+            return None
+        a, b = one.centerline[:, :2], two.centerline[:, :2]
+        offset = a[:, None] - b[None]
+        near = ((offset * offset).sum(-1) < _CONFLICT_DISTANCE_M**2).any(1)
+        if not near.any():
+            return None
+        arc = arc_lengths(a)
+        first = float(arc[int(np.argmax(near))])
+        last = float(arc[len(near) - 1 - int(np.argmax(near[::-1]))])
+        # Where paths join, who is ahead is a leader; only the place of joining has to be shared out.
+        return first, min(last, first + _JOINING_M)
 
     def _link(self) -> None:
         """Tell lanes which connectors leave and reach them."""
@@ -356,6 +375,8 @@ def _lane_pairs(arms: dict[int, Arm], source: int, target: int, kind: JunctionKi
 def _rank(junction: Junction, arms: dict[int, Arm], source: int, turn: Turn) -> int:
     """Priority of a connector: through before left turns; at a priority junction the major road first."""
     left = 1 if turn is Turn.LEFT else 0
+    if junction.kind in (JunctionKind.ROUNDABOUT, JunctionKind.MERGE):
+        return 0
     if junction.kind is not JunctionKind.PRIORITY:
         return left
     width = {axis: sum(len(arms[a].incoming) for a in arms if a % 2 == axis) for axis in (0, 1)}

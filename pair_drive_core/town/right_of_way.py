@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pair_drive_core.town.layout import JunctionKind
-from pair_drive_core.town.network import RoadNetwork, Turn
+from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.signals import Light, SignalPlan
 
-_GAP_MARGIN_S = 1.0
-_CROSSING_MPS = 4.5
-"""Speed at which a waiting driver reckons to cross."""
+_GAP_MARGIN_S = 1.1
+_STARTING_MPS2 = 1.1
+"""Acceleration that a driver reckons with for the own crossing."""
+_SLOWEST_MPS = 2.5
+_FOREVER_S = 60.0
+_LOOK_AHEAD_M = 30.0
 _COMMIT_BRAKING_MPS2 = 2.6
 """A driver who would have to brake harder than this goes on."""
 
@@ -105,33 +108,58 @@ class RightOfWay:
     def _may_go(self, approach: Approach, present: list[Approach], junction: int, time_s: float) -> bool:
         if not self._light_allows(approach, time_s):
             return False
-        if approach.to_line_m > 30.0:
+        if approach.to_line_m > _LOOK_AHEAD_M:
             return True
         if not approach.room:
             return False
         lane = self.network.lanes[approach.lane]
         conflicts = self.network.conflicts[approach.lane]
-        crossing = max(approach.to_line_m, 0.0) + lane.length_m
-        mine_s = crossing / max(approach.speed_mps, _CROSSING_MPS) + _GAP_MARGIN_S
         signalled = self.network.junctions[junction].kind is JunctionKind.SIGNAL
         for other in present:
             if other.vehicle == approach.vehicle or other.lane not in conflicts:
                 continue
-            if other.vehicle in self.committed:
-                if other.to_exit_m > 1.0:
-                    return False
-                continue
-            theirs = self.network.lanes[other.lane]
-            if signalled and self.light(other.lane, time_s) is not Light.GREEN:
-                continue
-            if not other.room:
-                continue
-            first = (theirs.rank, other.arrival_s, other.vehicle) < (lane.rank, approach.arrival_s, approach.vehicle)
-            if theirs.rank == lane.rank and lane.turn is not Turn.STRAIGHT:
-                first = first or (theirs.turn is Turn.STRAIGHT and other.arrival_s < mine_s)
-            if first and other.arrival_s < mine_s:
+            if other.vehicle not in self.committed:
+                if not other.room or (signalled and self.light(other.lane, time_s) is not Light.GREEN):
+                    continue
+                rank = self.network.lanes[other.lane].rank
+                mine = (lane.rank, approach.arrival_s, approach.vehicle)
+                if (rank, other.arrival_s, other.vehicle) > mine:
+                    continue
+            if self._would_meet(approach, other):
                 return False
         return True
+
+    def _would_meet(self, approach: Approach, other: Approach) -> bool:
+        """Whether both would be where their paths cross at about the same time."""
+        enter, leave = self._occupancy(approach, *self.network.conflicts[approach.lane][other.lane], starting=True)
+        begin, end = self._occupancy(other, *self.network.conflicts[other.lane][approach.lane], starting=False)
+        return end > 0.0 and begin < leave + _GAP_MARGIN_S and end > enter - _GAP_MARGIN_S
+
+    def _occupancy(self, vehicle: Approach, first_m: float, last_m: float, starting: bool) -> tuple[float, float]:
+        """When a vehicle's front reaches and its rear leaves a stretch of its connector, s.
+
+        Args:
+            vehicle: who.
+            first_m: where the stretch begins on the connector.
+            last_m: where it ends.
+            starting: whether it speeds up from now on; else it may do so or keep its speed, whichever is worse.
+        """
+        length = self.network.lanes[vehicle.lane].length_m
+        to_first = vehicle.to_line_m + first_m
+        to_last = vehicle.to_exit_m - (length - last_m)
+        if to_last <= 0.0:
+            return 0.0, 0.0
+        v = vehicle.speed_mps
+        if starting:
+            return _time_to_cover(max(to_first, 0.0), v), _time_to_cover(to_last, v)
+        # Who stands on the crossing point is there until further notice.
+        pace = max(v, _SLOWEST_MPS)
+        return _time_to_cover(max(to_first, 0.0), v), to_last / pace if v > 0.3 or to_first > 0.0 else _FOREVER_S
+
+
+def _time_to_cover(distance_m: float, speed_mps: float) -> float:
+    """Time to cover a distance while speeding up moderately, s."""
+    return ((speed_mps**2 + 2.0 * _STARTING_MPS2 * distance_m) ** 0.5 - speed_mps) / _STARTING_MPS2
 
 
 def connector_ahead(
