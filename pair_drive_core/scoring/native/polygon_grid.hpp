@@ -56,10 +56,8 @@ class PolygonGrid {
   PolygonGrid(const RingSet& rings, const std::vector<std::uint32_t>& categories) {
     if (!set_extent(rings)) return;
     std::vector<CellEntry> entries;
-    Workspace work;
-    work.crossings.resize(static_cast<std::size_t>(rows_));
-    work.row_edges.resize(static_cast<std::size_t>(rows_));
-    work.cell_edges.resize(static_cast<std::size_t>(columns_));
+    thread_local Workspace work;  // keeps its buffers from scene to scene
+    work.reach(static_cast<std::size_t>(rows_), static_cast<std::size_t>(columns_));
     for (std::size_t ring = 0; ring < rings.count; ++ring) add_ring(rings, ring, categories[ring], work, entries);
     sort_by_cell(entries);
   }
@@ -117,6 +115,13 @@ class PolygonGrid {
     std::vector<std::vector<double>> crossings;          // for each row, where the ring crosses the anchors' line
     std::vector<std::vector<std::uint32_t>> row_edges;   // for each row, the ring's edges in it
     std::vector<std::vector<std::uint32_t>> cell_edges;  // for each column of the row at hand, the edges in that cell
+
+    void reach(std::size_t rows, std::size_t columns) {
+      crossings.resize(std::max(crossings.size(), rows));
+      row_edges.resize(std::max(row_edges.size(), rows));
+      cell_edges.resize(std::max(cell_edges.size(), columns));
+      for (auto& edges : cell_edges) edges.clear();
+    }
   };
 
   bool set_extent(const RingSet& rings) {
