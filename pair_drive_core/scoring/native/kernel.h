@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define PAIR_DRIVE_ABI 2
+#define PAIR_DRIVE_ABI 3
 #define PAIR_DRIVE_EXPORT __attribute__((visibility("default")))
 
 /* Packed scenes: the fields of `PreparedScenes` of the same names, contiguous. Only read while indexing. */

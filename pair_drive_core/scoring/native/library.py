@@ -11,7 +11,7 @@ from pathlib import Path
 from pair_drive_core.scoring.native import LIBRARY
 
 _LOG = logging.getLogger(__name__)
-_ABI = 2
+_ABI = 3
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 BATCH_ARRAYS = (
