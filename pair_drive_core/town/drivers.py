@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pair_drive_core.scene import PACIFICA
 from pair_drive_core.town.curves import FloatArray, snap
+from pair_drive_core.town.flaws import Profile, draw_profiles
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Fleet:
         headway_s: (V,), IDM's time headway.
         standstill_m: (V,), IDM's gap at rest.
         color: (V, 3) uint8, RGB.
+        profile: (V,) int64, `flaws.Profile` of the driver.
     """
 
     demonstrator: npt.NDArray[np.bool_]
@@ -42,6 +44,7 @@ class Fleet:
     headway_s: FloatArray
     standstill_m: FloatArray
     color: npt.NDArray[np.uint8]
+    profile: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         """Number of vehicles."""
@@ -69,6 +72,8 @@ def draw_fleet(count: int, demonstrators: int, rng: np.random.Generator) -> Flee
     length = snap(np.where(demonstrator, PACIFICA.length_m, rng.uniform(4.1, 5.2, count)))
     width = snap(np.where(demonstrator, PACIFICA.width_m, 1.75 + 0.09 * (length - 4.0) + rng.uniform(0.0, 0.15, count)))
     height = snap(np.where(demonstrator, PACIFICA.height_m, rng.uniform(1.4, 1.9, count)))
+    profile = draw_profiles(demonstrator, rng)
+    hurry = (profile == int(Profile.HURRIED)).astype(np.float64) - (profile == int(Profile.TIMID))
     front = snap(np.where(demonstrator, PACIFICA.front_length_m, length * 0.79))
     return Fleet(
         demonstrator,
@@ -76,11 +81,12 @@ def draw_fleet(count: int, demonstrators: int, rng: np.random.Generator) -> Flee
         width,
         height,
         front,
-        speed_factor=snap(rng.normal(1.0, 0.08, count).clip(0.8, 1.2)),
+        speed_factor=snap((rng.normal(1.04, 0.07, count) + 0.1 * hurry).clip(0.8, 1.25)),
         lateral_mps2=snap(rng.uniform(1.0, 1.6, count)),
         braking_mps2=snap(rng.uniform(1.2, 1.7, count)),
         acceleration_mps2=snap(rng.uniform(1.3, 2.0, count)),
-        headway_s=snap(rng.uniform(1.0, 1.7, count)),
+        headway_s=snap(rng.uniform(1.0, 1.6, count) - 0.2 * hurry),
         standstill_m=snap(rng.uniform(1.8, 3.0, count)),
         color=PAINT[rng.integers(0, len(PAINT), count)],
+        profile=profile,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pair_drive_core.town.curves import FloatArray, arc_lengths, snap
+from pair_drive_core.town.curves import FloatArray, arc_lengths, offset_left, snap
 from pair_drive_core.town.network import RoadNetwork
 
 SPACING_M = 0.5
@@ -32,6 +32,36 @@ class LaneSpan:
     lane: int
     start_m: float
     end_m: float
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A bend put into a path: away from it by a squared sine, along beside it, and back.
+
+    Attributes:
+        start_m: arc length of the path where it begins.
+        ramp_m: length of the way out and of the way back.
+        hold_m: length beside the path.
+        offset_m: how far, left positive.
+        label: why.
+    """
+
+    start_m: float
+    ramp_m: float
+    hold_m: float
+    offset_m: float
+    label: str
+
+    @property
+    def end_m(self) -> float:
+        """Arc length where the path is as before."""
+        return self.start_m + 2.0 * self.ramp_m + self.hold_m
+
+    def offsets(self, along_m: FloatArray) -> FloatArray:
+        """(P,): offset at given arc lengths, m."""
+        out = np.clip((along_m - self.start_m) / self.ramp_m, 0.0, 1.0)
+        back = np.clip((self.end_m - along_m) / self.ramp_m, 0.0, 1.0)
+        return self.offset_m * np.sin(0.5 * np.pi * np.minimum(out, back)) ** 2
 
 
 @dataclass
@@ -95,6 +125,7 @@ class PathBank:
         curvature: (V, CAPACITY), 1/m.
         speed: (V, CAPACITY), the speed that the driver allows at each point, slowing in time for bends, m/s.
         spans: lanes on each path.
+        deviations: bends put into each path.
     """
 
     def __init__(
@@ -113,7 +144,9 @@ class PathBank:
         self.points = np.zeros((count, CAPACITY, 3))
         self.curvature = np.zeros((count, CAPACITY))
         self.speed = np.zeros((count, CAPACITY))
+        self._limit_mps = np.zeros((count, CAPACITY))
         self.spans: list[list[LaneSpan]] = [[] for _ in range(count)]
+        self.deviations: list[list[Deviation]] = [[] for _ in range(count)]
 
     def start(self, vehicle: int, lane: int, along_m: float) -> None:
         """Begin a path at a place on a lane and continue it at random."""
@@ -134,6 +167,8 @@ class PathBank:
         shift = max(int((along_m - _BEHIND_M) / SPACING_M), 0) * SPACING_M
         begin = max(shift - kept[0].start_m, 0.0)
         offset = kept[0].start_m + begin
+        moved = [replace(d, start_m=d.start_m - offset) for d in self.deviations[vehicle]]
+        self.deviations[vehicle] = [d for d in moved if d.end_m > 0.0]
         self._write(vehicle, self._extended([s.lane for s in kept], begin), begin)
         return along_m - offset
 
@@ -150,7 +185,26 @@ class PathBank:
         self.points[vehicle] = path.points[:CAPACITY]
         self.curvature[vehicle] = path.curvature[:CAPACITY]
         self.spans[vehicle] = [s for s in path.spans if s.start_m < CAPACITY * SPACING_M]
-        self._set_speed(vehicle, path.limit_mps[:CAPACITY])
+        self._limit_mps[vehicle] = path.limit_mps[:CAPACITY]
+        for deviation in self.deviations[vehicle]:
+            self._bend(vehicle, deviation)
+        self._set_speed(vehicle, self._limit_mps[vehicle])
+
+    def deviate(self, vehicle: int, deviation: Deviation) -> None:
+        """Put a bend into a path; it must begin ahead of the vehicle."""
+        self.deviations[vehicle].append(deviation)
+        self._bend(vehicle, deviation)
+        self._set_speed(vehicle, self._limit_mps[vehicle])
+
+    def _bend(self, vehicle: int, deviation: Deviation) -> None:
+        points = self.points[vehicle]
+        shift = deviation.offsets(SPACING_M * np.arange(CAPACITY, dtype=np.float64))
+        xy = offset_left(points[:, :2], points[:, 2], shift)
+        # Beside a bend the path is longer or shorter; the heading follows from the slope as driven.
+        slope = np.gradient(shift, SPACING_M) / np.maximum(1.0 - shift * self.curvature[vehicle], 0.3)
+        self.points[vehicle] = snap(np.column_stack((xy, points[:, 2] + np.arctan(slope))))
+        touched = np.abs(shift) > 0.0
+        self.curvature[vehicle] = np.where(touched, _curvature(self.points[vehicle, :, 2]), self.curvature[vehicle])
 
     def _set_speed(self, vehicle: int, limit_mps: FloatArray) -> None:
         bend = np.sqrt(self.lateral_mps2[vehicle] / np.maximum(np.abs(self.curvature[vehicle]), 1e-3))

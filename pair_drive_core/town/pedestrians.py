@@ -93,8 +93,8 @@ class Pedestrians:
         self._rest_s = snap(np.maximum(self._rest_s - dt_s, 0.0))
         next_step = self.pose[:, :2] + 0.8 * unit(self.pose[:, 2])
         offset = next_step[:, None] - cars[None]
-        near: npt.NDArray[np.bool_] = np.hypot(offset[..., 0], offset[..., 1]) < car_radius_m + 0.7
-        blocked: npt.NDArray[np.bool_] = near.any(-1)
+        clear = np.hypot(offset[..., 0], offset[..., 1]) - car_radius_m
+        blocked = clear.min(-1, initial=np.inf) < 0.7
         self._blocked_s = np.where(blocked, self._blocked_s + dt_s, 0.0)
         # Who finds the way blocked by a standing car goes back, or both would wait for ever.
         turning = self._blocked_s > _PATIENCE_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pair_drive_core.town.layout import JunctionKind
@@ -159,7 +160,7 @@ class RightOfWay:
 
 def _time_to_cover(distance_m: float, speed_mps: float) -> float:
     """Time to cover a distance while speeding up moderately, s."""
-    return ((speed_mps**2 + 2.0 * _STARTING_MPS2 * distance_m) ** 0.5 - speed_mps) / _STARTING_MPS2
+    return (math.sqrt(speed_mps**2 + 2.0 * _STARTING_MPS2 * distance_m) - speed_mps) / _STARTING_MPS2
 
 
 def connector_ahead(

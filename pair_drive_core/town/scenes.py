@@ -114,6 +114,7 @@ class SceneCutter:
             lights=parts.lights,
             lanes=parts.lanes,
             human=Trajectory(torch.from_numpy(self._human(step, vehicle))),
+            flaws=self.simulator.flaws_at(step, vehicle),
         )
 
     def token_at(self, step: int, vehicle: int = TownSimulator.ego) -> str:

@@ -34,6 +34,7 @@ class TownConfig:
         walkers: people on pavements.
         crossers: mean number of people at a crosswalk.
         parked_fraction: share of the parking places taken.
+        flaw_rate: wanted share of the demonstrators' scenes in which the driver does something wrong.
         warm_up_s: time simulated before the first recorded moment.
     """
 
@@ -43,6 +44,7 @@ class TownConfig:
     walkers: int = 16
     crossers: float = 0.35
     parked_fraction: float = 0.6
+    flaw_rate: float = 0.05
     warm_up_s: float = 6.0
 
 
@@ -96,6 +98,7 @@ class Moment:
         spans: lanes on each vehicle's path.
         walkers: (N, 3), people, m, rad.
         walking_mps: (N,).
+        flaws: by vehicle, what its driver does wrong at this moment; drivers without fault are left out.
     """
 
     time_s: float
@@ -107,6 +110,7 @@ class Moment:
     spans: tuple[list[LaneSpan], ...]
     walkers: FloatArray
     walking_mps: FloatArray
+    flaws: dict[int, tuple[str, ...]]
 
 
 class TownSimulator:
@@ -131,7 +135,7 @@ class TownSimulator:
         rng = np.random.default_rng([town.layout_seed, seed, 2])
         config = town.config
         self.fleet: Fleet = draw_fleet(config.vehicles, config.demonstrators, rng)
-        self._traffic = Traffic(town.network, self.fleet, town.plans, rng)
+        self._traffic = Traffic(town.network, self.fleet, town.plans, config.flaw_rate, rng)
         self.people = Pedestrians(town.network, town.plans, config.crossers, config.walkers, rng)
         self._still = standing_circles(town.scenery)
         self._steps = 0
@@ -218,4 +222,18 @@ class TownSimulator:
             tuple(traffic.paths.spans),
             self.people.pose.copy(),
             self.people.speed_mps.copy(),
+            self._wrongdoings(),
         )
+
+    def _wrongdoings(self) -> dict[int, tuple[str, ...]]:
+        found = {}
+        for vehicle in np.nonzero(self.fleet.demonstrator & ~self._traffic.external)[0].tolist():
+            labels = self._traffic.wrongdoings(vehicle, self.time_s)
+            if labels:
+                found[vehicle] = labels
+        return found
+
+    def flaws_at(self, step: int, vehicle: int, steps: int = 40) -> tuple[str, ...]:
+        """What a driver does wrong within some steps from a moment on, each named once."""
+        moments = self.moments[step : step + steps + 1]
+        return tuple(dict.fromkeys(label for moment in moments for label in moment.flaws.get(vehicle, ())))

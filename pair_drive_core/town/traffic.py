@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, snap, unit
 from pair_drive_core.town.drivers import Fleet
+from pair_drive_core.town.flaws import Flaw, FlawModel, Surroundings
 from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.paths import PathBank
 from pair_drive_core.town.pedestrians import SIZE_M, shadows
 from pair_drive_core.town.right_of_way import Approach, RightOfWay, connector_ahead
-from pair_drive_core.town.signals import SignalPlan
+from pair_drive_core.town.signals import Light, SignalPlan
 
 _LOOK_POINTS = 34
 _LOOK_STEP_M = 1.5
@@ -41,8 +42,22 @@ class Traffic:
     """
 
     def __init__(
-        self, network: RoadNetwork, fleet: Fleet, plans: dict[int, SignalPlan], rng: np.random.Generator
+        self,
+        network: RoadNetwork,
+        fleet: Fleet,
+        plans: dict[int, SignalPlan],
+        flaw_rate: float,
+        rng: np.random.Generator,
     ) -> None:
+        """Spread vehicles over a town.
+
+        Args:
+            network: the map.
+            fleet: vehicles and drivers.
+            plans: the lights.
+            flaw_rate: wanted share of the demonstrators' scenes in which the driver does something wrong.
+            rng: source of all randomness.
+        """
         count = len(fleet)
         self.network = network
         self.fleet = fleet
@@ -54,7 +69,9 @@ class Traffic:
         self.external = np.zeros(count, dtype=bool)
         self.external_pose = np.zeros((count, 3))
         self._connectors: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
+        self._gap_m = np.full(count, _FREE_GAP_M)
         self._spawn(rng)
+        self.flaws = FlawModel(network, self.paths, fleet.profile, flaw_rate, rng)
 
     def __len__(self) -> int:
         """Number of vehicles."""
@@ -85,10 +102,13 @@ class Traffic:
         """
         pose = self.pose
         self._follow_external(pose)
+        self.flaws.step(Surroundings(time_s, self.along_m, self.speed_mps, pose, self._gap_m))
         gap, leader_mps = self._leaders(pose, walkers, walking_mps, still)
+        self._gap_m = gap.copy()
         gap, leader_mps = self._stop_lines(gap, leader_mps, time_s)
         wanted = self._idm(gap, leader_mps)
-        limit = np.where(wanted < -2.5, _HARD_JERK_MPS3, _JERK_MPS3) * dt_s
+        jerk = np.where(self.flaws.doing(Flaw.HARSH), 3.0 * _JERK_MPS3, _JERK_MPS3)
+        limit = np.where(wanted < -2.5, _HARD_JERK_MPS3, jerk) * dt_s
         change = np.clip(
             wanted - self.acceleration_mps2, -limit, np.where(self.acceleration_mps2 < -1.0, 2.0, 1.0) * limit
         )
@@ -198,10 +218,12 @@ class Traffic:
                 self.right_of_way.release(vehicle)
                 continue
             lane, to_line, to_exit = ahead
+            episode = self.flaws.episodes.get(vehicle)
+            ignores = episode is not None and episode.lane == lane
             beyond_exit = to_exit - float(fleet.length_m[vehicle])
             stuck = leader_mps[vehicle] < 1.5 and gap[vehicle] < beyond_exit + fleet.length_m[vehicle] + 1.5
             approaches.append(
-                Approach(vehicle, lane, to_line, to_exit, float(self.speed_mps[vehicle]), not stuck, False)
+                Approach(vehicle, lane, to_line, to_exit, float(self.speed_mps[vehicle]), not stuck, ignores)
             )
         stopping = self.right_of_way.must_stop(approaches, time_s)
         for approach in approaches:
@@ -214,16 +236,37 @@ class Traffic:
     def _idm(self, gap: FloatArray, leader_mps: FloatArray) -> FloatArray:
         """(V,): wanted acceleration, m/s^2."""
         fleet, v = self.fleet, self.speed_mps
-        a, b = fleet.acceleration_mps2, fleet.braking_mps2
+        a, b, headway_s = self._reactions()
         target = self.paths.sample(self.paths.speed, self.along_m + 0.3 * v)
         ratio = v / np.maximum(target, 0.3)
         over = -b * (1.0 - (1.0 / np.maximum(ratio, 1.0)) ** (4.0 * a / b)) - 1.2 * np.maximum(v - target, 0.0)
         free = np.where(ratio <= 1.0, a * (1.0 - np.minimum(ratio, 1.0) ** 4), over)
-        dynamic = v * fleet.headway_s + v * (v - leader_mps) / (2.0 * np.sqrt(a * b))
+        dynamic = v * headway_s + v * (v - leader_mps) / (2.0 * np.sqrt(a * b))
         closeness = (fleet.standstill_m + np.maximum(dynamic, 0.0)) / np.maximum(gap, 0.1)
         following = a * (1.0 - np.minimum(closeness, 6.0) ** 2)
         wanted: FloatArray = np.maximum(np.minimum(free, following), -7.0)
-        return wanted
+        return np.where(self.flaws.doing(Flaw.HESITATION), np.minimum(wanted, -0.5), wanted)
+
+    def _reactions(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """IDM's acceleration, braking and headway, with the lapses of the moment; (V,) each."""
+        fleet = self.fleet
+        late, harsh = self.flaws.doing(Flaw.LATE_BRAKE), self.flaws.doing(Flaw.HARSH)
+        acceleration = np.where(harsh, 3.4, fleet.acceleration_mps2)
+        braking = np.where(late, 6.0, fleet.braking_mps2)
+        return acceleration, braking, np.where(late, 0.3, fleet.headway_s)
+
+    def wrongdoings(self, vehicle: int, time_s: float) -> tuple[str, ...]:
+        """Labels of what a driver does wrong at this moment."""
+        along, fleet = float(self.along_m[vehicle]), self.fleet
+        rear = float(fleet.length_m[vehicle] - fleet.front_m[vehicle])
+        ahead = connector_ahead(self._connectors[vehicle], along, float(fleet.front_m[vehicle]), rear)
+        red = (
+            ahead is not None
+            and ahead[1] < 1.0
+            and self.speed_mps[vehicle] > 0.5
+            and self.right_of_way.light(ahead[0], time_s) is Light.RED
+        )
+        return self.flaws.active(vehicle, along, float(self.acceleration_mps2[vehicle]), red)
 
     def _spawn(self, rng: np.random.Generator) -> None:
         """Put vehicles on lanes, none within another's reach."""
