@@ -31,8 +31,8 @@ class PolygonIndex:
         bins_per_m: (M,).
         bin_count: (M,) int64.
         bin_first: (M,) int64, index of the polygon's first bin in `bin_offsets`.
-        bin_offsets: (B + 1,) int64, edges of a bin are rows `bin_offsets[b] : bin_offsets[b + 1]` of `edges`.
-        edges: (E, 4), u and v of the start, u and v of the end of an edge, m.
+        bin_offsets: (B + 1,) int64, edges of a bin are columns `bin_offsets[b] : bin_offsets[b + 1]` of `edges`.
+        edges: (4, E), u and v of the start, u and v of the end of an edge, m.
     """
 
     low: Tensor
@@ -82,7 +82,7 @@ class PolygonIndex:
             bin_count,
             bin_first,
             torch.cat((per_bin.new_zeros(1), per_bin.cumsum(0))),
-            torch.cat((start, end), dim=-1)[edge[order]],
+            torch.cat((start, end), dim=-1)[edge[order]].T.contiguous(),
         )
 
     def contains(self, points: Tensor, polygon: Tensor) -> Tensor:
@@ -96,29 +96,35 @@ class PolygonIndex:
             (Q, P) bool.
         """
         rows, columns = points.shape[:2]
-        flip = ~self.u_is_x[polygon][:, None, None]
-        uv = torch.where(flip, points.flip(-1), points).reshape(-1, 2)
-        polygon = polygon.repeat_interleave(columns)
-        low, count = self.bin_low[polygon], self.bin_count[polygon]
-        raw = (uv[:, 0] - low) * self.bins_per_m[polygon]
-        box_low, box_high = self.low[polygon], self.high[polygon]
-        point = points.reshape(-1, 2)
-        near = ((point >= box_low) & (point <= box_high)).all(-1)
-        slot = self.bin_first[polygon] + raw.clamp_min(0).to(torch.int64).minimum(count - 1)
-        start = self.bin_offsets[slot]
-        members = torch.where(near, self.bin_offsets[slot + 1] - start, 0)
-        test, row = expand(start, members)
-        edge, at = self.edges[row], uv[test]
-        du, dv = edge[:, 2] - edge[:, 0], edge[:, 3] - edge[:, 1]
-        pu, pv = at[:, 0] - edge[:, 0], at[:, 1] - edge[:, 1]
-        side = du * pv - dv * pu
-        straddles = (pu < 0) != (at[:, 0] < edge[:, 2])
-        above = straddles & ((side < 0) == (du > 0))
-        touching = (side == 0) & _between(at[:, 0], edge[:, 0], edge[:, 2]) & _between(at[:, 1], edge[:, 1], edge[:, 3])
-        crossings = torch.zeros(rows * columns, dtype=torch.int32, device=points.device)
+        low, high = self.low.index_select(0, polygon), self.high.index_select(0, polygon)
+        in_box = ((points >= low[:, None]) & (points <= high[:, None])).all(-1)
+        flat = in_box.reshape(-1).nonzero()[:, 0]
+        owner = polygon.index_select(0, flat.div(columns, rounding_mode="floor"))
+        x, y = points.reshape(-1, 2).index_select(0, flat).unbind(-1)
+        u_is_x = self.u_is_x.index_select(0, owner)
+        u, v = torch.where(u_is_x, x, y), torch.where(u_is_x, y, x)
+        per_polygon = (self.bin_low, self.bins_per_m, self.bin_count, self.bin_first)
+        bin_low, bins_per_m, bin_count, bin_first = (values.index_select(0, owner) for values in per_polygon)
+        slot = bin_first + _bin(u, bin_low, bins_per_m, bin_count)
+        start = self.bin_offsets.index_select(0, slot)
+        test, member = expand(start, self.bin_offsets.index_select(0, slot + 1) - start)
+        u = u.index_select(0, test)
+        u0, u1 = self.edges[0].index_select(0, member), self.edges[2].index_select(0, member)
+        # Most edges of a bin do not reach the point's u: drop them before anything else is looked up.
+        reaching = ((u0 - u) * (u1 - u) <= 0).nonzero()[:, 0]
+        test, member, u, u0, u1 = (values.index_select(0, reaching) for values in (test, member, u, u0, u1))
+        v = v.index_select(0, test)
+        v0, v1 = self.edges[1].index_select(0, member), self.edges[3].index_select(0, member)
+        side = (u1 - u0) * (v - v0) - (v1 - v0) * (u - u0)
+        above = ((u < u0) != (u < u1)) & ((side < 0) == (u1 > u0))
+        crossings = torch.zeros(flat.shape[0], dtype=torch.int32, device=points.device)
         crossings.index_add_(0, test, above.to(torch.int32))
-        inside = crossings % 2 == 1
-        inside[test[touching]] = False
+        contained = crossings % 2 == 1
+        on_line = (side == 0).nonzero()[:, 0]
+        on_edge = _between(v[on_line], v0[on_line], v1[on_line])
+        contained[test[on_line[on_edge]]] = False
+        inside = torch.zeros(rows * columns, dtype=torch.bool, device=points.device)
+        inside[flat] = contained
         return inside.reshape(rows, columns)
 
 
@@ -127,7 +133,7 @@ def _between(value: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _bin(u: Tensor, low: Tensor, bins_per_m: Tensor, count: Tensor) -> Tensor:
-    """Bin of a coordinate; the same rounding as in `contains`, so a point meets all edges that span its coordinate."""
+    """Bin of a coordinate; monotonous, so a point meets all edges that span its coordinate."""
     return ((u - low) * bins_per_m).clamp_min(0).to(torch.int64).minimum(count - 1)
 
 
