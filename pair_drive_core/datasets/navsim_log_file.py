@@ -114,9 +114,9 @@ class _PortablePickler(pickle.Pickler):
     """
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: ANN401  (the signature of pickle)
-        """An array is an empty array with a state."""
+        """An array is an empty array with a state; its dtype is numpy's own object, not one that a file brought."""
         if isinstance(obj, np.ndarray):
-            return np.ndarray, ((0,), "b"), (1, obj.shape, obj.dtype, False, obj.tobytes())
+            return np.ndarray, ((0,), "b"), (1, obj.shape, np.dtype(obj.dtype.str), False, obj.tobytes())
         return NotImplemented
 
 
@@ -134,7 +134,7 @@ def _canonical(value: Any, texts: dict[str, str]) -> Any:  # noqa: ANN401  (a tr
     if isinstance(value, str):
         return texts.setdefault(value, value)
     if isinstance(value, np.ndarray):
-        return np.array(value, dtype=np.dtype(value.dtype.str), order="C")
+        return value.copy()
     return value
 
 

@@ -28,7 +28,8 @@ def encode_scene(scene: Scene) -> bytes:
     """Pack a scene: tensors as they are, everything else as a JSON document beside them."""
     tensors: dict[str, Tensor] = {}
     document = _to_document(scene, "", tensors)
-    metadata = {"format": FORMAT, _DOCUMENT_KEY: json.dumps(document)}
+    # One key only: safetensors writes several in no fixed order, and equal scenes shall be equal bytes.
+    metadata = {_DOCUMENT_KEY: json.dumps({"format": FORMAT, _DOCUMENT_KEY: document})}
     return zlib.compress(safetensors.torch.save(tensors, metadata), level=1)
 
 
@@ -43,13 +44,13 @@ def decode_scene(data: bytes) -> Scene:
         tensors = safetensors.torch.load(content)
         header_size = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
+        document = json.loads(metadata.get(_DOCUMENT_KEY, "{}"))
     except (zlib.error, safetensors.SafetensorError, ValueError) as error:
         raise SceneError(f"packed scene: expected {FORMAT}, got {len(data)} damaged bytes ({error})") from None
-    if metadata.get("format") != FORMAT:
-        raise SceneError(f"packed scene: expected {FORMAT}, got {metadata.get('format')!r}")
+    if document.get("format") != FORMAT:
+        raise SceneError(f"packed scene: expected {FORMAT}, got {document.get('format')!r}")
     try:
-        document = json.loads(metadata[_DOCUMENT_KEY])
-        return _from_document(Scene, document, tensors).validate()
+        return _from_document(Scene, document[_DOCUMENT_KEY], tensors).validate()
     except (KeyError, TypeError) as error:
         raise SceneError(f"packed scene: not a whole scene ({type(error).__name__}: {error})") from None
 

@@ -135,6 +135,52 @@ def make_town_map() -> NuplanMap:
     ).validate()
 
 
+def make_grid_map(size: int = 4, spacing: float = 80.0) -> NuplanMap:
+    """Blocks of streets with two lanes per direction, some of them one-way: routes have detours, gaps and loops."""
+    nodes = {(i, j): ORIGIN + spacing * np.array([i, j]) for i in range(size) for j in range(size)}
+    streets = [(a, b) for a in nodes for b in nodes if abs(a[0] - b[0]) + abs(a[1] - b[1]) == 1]
+    streets = [(a, b) for n, (a, b) in enumerate(streets) if n % 11 != 5]
+    lanes, blocks, lane_of = [], [], {}
+    for n, (a, b) in enumerate(streets):
+        along = (nodes[b] - nodes[a]) / spacing
+        right = np.array([along[1], -along[0]])
+        for k in range(2):
+            side = right * LANE_WIDTH * (k + 0.5)
+            line = LineString(np.linspace(nodes[a] + along * 9 + side, nodes[b] - along * 9 + side, 12))
+            left, rim = (_shifted(line, s * LANE_WIDTH / 2) for s in (1, -1))
+            lane_of[a, b, k] = MapLane(2 * n + k + 1, 1000 + n, k, _strip(line), line, left, rim, None)
+        group = [lane_of[a, b, k] for k in range(2)]
+        lanes += group
+        blocks.append(Roadblock(1000 + n, _union([lane.polygon for lane in group])))
+    ways, connectors = [], []
+    turns = [(s, t) for s in streets for t in streets if s[1] == t[0] and s[0] != t[1]]
+    for m, (source, target) in enumerate(turns):
+        group = []
+        for k in range(2):
+            before, after = lane_of[(*source, k)], lane_of[(*target, k)]
+            start, end = np.array(before.baseline.coords[-1]), np.array(after.baseline.coords[0])
+            angles = [math.atan2(*(nodes[b] - nodes[a])[::-1]) for a, b in (source, target)]
+            line = _bezier(start, angles[0], end, angles[1])
+            left, rim = (_shifted(line, s * LANE_WIDTH / 2) for s in (1, -1))
+            fid = 501 + 2 * m + k
+            group.append(MapLaneConnector(fid, 5000 + m, before.fid, after.fid, _strip(line), line, left, rim, 7.0))
+        ways += group
+        ends = (group[0].incoming_lane, group[0].outgoing_lane)
+        block_of = {lane.fid: lane.roadblock for lane in lanes}
+        area = 700 + size * source[1][0] + source[1][1]
+        hull = _union([way.polygon for way in group]).convex_hull
+        connectors.append(RoadblockConnector(5000 + m, block_of[ends[0]], block_of[ends[1]], area, hull))
+    areas = [MapArea(700 + size * i + j, box(*(nodes[i, j] - 11), *(nodes[i, j] + 11))) for i, j in nodes]
+    return NuplanMap(
+        "us-pa-pittsburgh-hazelwood",
+        tuple(lanes),
+        tuple(ways),
+        tuple(blocks),
+        tuple(connectors),
+        intersections=tuple(areas),
+    ).validate()
+
+
 def camera_records(token):
     rotation = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     intrinsics = np.array([[1545.0, 0.0, 960.0], [0.0, 1545.0, 560.0], [0.0, 0.0, 1.0]])
@@ -228,6 +274,11 @@ def town_map() -> NuplanMap:
 @pytest.fixture(scope="session")
 def town_index(town_map) -> MapIndex:
     return MapIndex(town_map)
+
+
+@pytest.fixture(scope="session")
+def grid_index() -> MapIndex:
+    return MapIndex(make_grid_map())
 
 
 @pytest.fixture(scope="session")

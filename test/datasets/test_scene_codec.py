@@ -80,12 +80,16 @@ def test_damaged_bytes_are_refused_with_the_expected_format(scene, damage):
 
 
 def test_another_version_is_refused_by_name(scene):
-    other = safetensors.torch.save({}, {"format": "pair_drive_scene/999", "scene": json.dumps({})})
+    other = safetensors.torch.save({}, {"scene": json.dumps({"format": "pair_drive_scene/999", "scene": {}})})
     with pytest.raises(SceneError, match=r"expected pair_drive_scene/1, got 'pair_drive_scene/999'"):
         decode_scene(zlib.compress(other))
 
 
 def test_a_scene_that_lacks_a_part_is_refused():
-    partial = safetensors.torch.save({}, {"format": FORMAT, "scene": json.dumps({"token": "t"})})
+    partial = safetensors.torch.save({}, {"scene": json.dumps({"format": FORMAT, "scene": {"token": "t"}})})
     with pytest.raises(SceneError, match="not a whole scene"):
         decode_scene(zlib.compress(partial))
+
+
+def test_equal_scenes_are_equal_bytes(scene):
+    assert len({encode_scene(scene) for _ in range(20)}) == 1
