@@ -18,7 +18,7 @@ from pair_drive_core.training.town_evaluation import PlannerResult
 
 def train_command(
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Settings to change, as key.subkey=value.", metavar="[KEY=VALUE]...")
+        list[str] | None, typer.Argument(help="Settings to change, as key.subkey=value.", metavar="KEY=VALUE")
     ] = None,
     config: Annotated[Path, typer.Option(help="Settings in YAML.")] = Path("config/train_town_small.yaml"),
 ) -> None:
