@@ -47,7 +47,7 @@ class StraightRoad:
     def object(
         token, x, y=0.0, heading=0.0, speed=0.0, kind=ObjectType.VEHICLE, size=(5.0, 2.0), seen=range(KEY_FRAMES)
     ):
-        """A track that moves along its heading; x and y may be functions of time."""
+        """A track that moves along its heading; x, y and speed may be functions of time (then only x and y move it)."""
         return {
             "token": token,
             "x": x,
@@ -125,14 +125,16 @@ class StraightRoad:
             for frame in item["seen"]:
                 time = frame * 0.5
                 xy = [v(time) if callable(v) else v for v in (item["x"], item["y"])]
-                travelled = 0.0 if callable(item["x"]) else item["speed"] * time
+                speed = item["speed"](time) if callable(item["speed"]) else item["speed"]
+                free = callable(item["x"]) or callable(item["y"]) or callable(item["speed"])
+                travelled = 0.0 if free else speed * time
                 states[frame, column] = torch.tensor(
                     [
                         xy[0] + travelled * heading.cos() + shift[0],
                         xy[1] + travelled * heading.sin() + shift[1],
                         heading,
-                        item["speed"] * heading.cos(),
-                        item["speed"] * heading.sin(),
+                        speed * heading.cos(),
+                        speed * heading.sin(),
                     ],
                     dtype=torch.float64,
                 )

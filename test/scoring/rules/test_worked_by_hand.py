@@ -88,6 +88,30 @@ def test_a_lateral_contact_between_lanes_is_at_fault(road, backend):
     assert sub(scores, "TTC") == 0.0, "neither ahead nor behind, and the ego is not in one lane"
 
 
+def test_being_hit_from_behind_between_lanes_is_no_fault(road, backend):
+    lanes = (
+        road.ROADBLOCK,
+        ("right", MapLayer.LANE, road.rectangle(-60, 160, -1.75, 0.5), True),
+        ("left", MapLayer.LANE, road.rectangle(-60, 160, 0.5, 5.25), False),
+    )
+    scene = road.scene([road.object("racer", -20.0, speed=20.0)], polygons=lanes)
+    assert sub(judge(scene, road.plan(), backend=backend), "NC") == 1.0
+
+
+@pytest.mark.parametrize(("first_seen", "value"), [(0.05, 0.0), (0.06, 1.0)])
+def test_an_object_counts_as_standing_by_its_speed_when_first_seen(road, first_seen, value, backend):
+    """The same lateral contact: the ego is at fault only with what stood at first, whatever it did later."""
+    crossing = road.object(
+        "crossing",
+        3.0,
+        lambda t: 20.0 - 8.0 * t,
+        heading=-1.5707963267948966,
+        speed=lambda t: first_seen if t == 0.0 else 8.0,
+    )
+    scores = judge(road.scene([crossing], speed=1.0), road.plan(1.0), backend=backend)
+    assert sub(scores, "NC") == value
+
+
 def test_an_object_that_overlaps_at_the_start_is_removed_in_v2_only(road, backend):
     scene = road.scene([road.object("overlap", 5.0)])
     assert sub(judge(scene, road.plan(), Metric.V2, backend), "NC") == 1.0
