@@ -1,0 +1,68 @@
+"""Parameters and checkpoints that do not fit are refused with the reason."""
+
+import torch
+from safetensors.torch import save_file
+
+
+def last_words(process, node):
+    """What a node that refused to start said about it."""
+    assert process.wait(60) == 2
+    (line,) = [text for text in process.log_path.read_text().splitlines() if text.startswith(f"{node}:")]
+    return line
+
+
+def test_parameters_that_are_wrong_are_refused_together_at_the_start(planner_process, start_process):
+    nodes = ("town_simulator_node", "bag_recorder_node")
+    others = {
+        name: start_process("-m", f"pair_drive_ros.nodes.{name}", "--ros-args", "-p", "speling:=1") for name in nodes
+    }
+    planner_process.start(extra={"sync.max_wait_s": 99.0, "sensor_depth": 0, "planner": "best", "chekpoint": "x"})
+    line = last_words(planner_process.process, "planner_node")
+    assert "sync.max_wait_s: expected 0.01 to 2, got 99" in line
+    assert "sensor_depth: expected 1 to 1000, got 0" in line
+    assert "planner: expected one of parallel, constant_velocity, got 'best'" in line
+    assert "chekpoint: unknown; available: " in line
+    for name, process in others.items():
+        assert "speling: unknown; available: " in last_words(process, name)
+
+
+def test_what_does_not_fit_is_refused_with_the_reason_and_what_runs_goes_on(planner_process, rig, peer, tmp_path):
+    planner = planner_process
+    torn, foreign = tmp_path / "torn.safetensors", tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(4)}, foreign)
+    torn.write_bytes(foreign.read_bytes()[:20])
+    planner.start(autostart=False, planner="parallel", checkpoint=torn)
+    assert not planner.transition("configure")
+    assert planner.state() == "unconfigured"
+    assert str(torn) in planner.output()
+    reason = lambda: planner.findings().get("lifecycle", (0, ""))  # noqa: E731
+    assert peer.spin_until(lambda: reason()[0] == 2 and str(torn) in reason()[1], 5)
+
+    accepted, why = planner.set_parameters(checkpoint=str(tmp_path / "none"))
+    assert not accepted and "checkpoint: expected a file" in why
+    assert planner.set_parameters(checkpoint=str(foreign))[0], "what does not fit is found when it is loaded"
+    assert not planner.transition("configure")
+    assert str(foreign) in planner.output()
+    assert planner.set_parameters(checkpoint="", planner="constant_velocity")[0]
+    assert planner.transition("configure"), "good parameters repair it without a restart"
+    assert planner.transition("activate")
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: planner.plans, 10) is not None
+
+    for given, words in (
+        ({"sync__max_wait_s": 99.0}, "sync.max_wait_s out of range"),
+        ({"sync__max_wait_s": 0.05}, "lidar_wait_s: expected at most max_wait_s = 0.05"),
+        (
+            {"sync__jump_forward_s": 0.2, "stale_after_s": 0.02},
+            "jump_forward_s: expected above max_wait_s",
+        ),
+        ({"plan_period_s": 0.5}, "can only be set while unconfigured"),
+        ({"checkpoint": str(tmp_path / "none")}, "expected a file"),
+        ({"planner": "parallel", "checkpoint": str(torn)}, "can only be set while unconfigured"),
+    ):
+        accepted, why = planner.set_parameters(**given)
+        assert not accepted
+        assert words in why, why
+    count = len(planner.plans)
+    assert rig.stream_until(lambda: len(planner.plans) > count, 5) is not None
+    assert planner.state() == "active"
