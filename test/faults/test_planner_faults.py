@@ -37,7 +37,7 @@ def test_lost_frozen_and_late_inputs_are_errors_and_give_no_plan_until_they_are_
     for camera in CAMERAS:
         took_s = becomes(planner, rig, f"input {camera}", ERROR, without=(camera,))
         # The limit of 0.25 s, the period of the diagnostics, and room for a busy machine.
-        assert took_s is not None and took_s < 1.5, f"{camera}: {took_s}"
+        assert took_s is not None and took_s < 2.0, f"{camera}: {took_s}"
         assert new_plans(planner, rig, 0.3, without=(camera,)) == 0
         assert becomes(planner, rig, f"input {camera}", OK) is not None
         assert plans_again(planner, rig)
