@@ -53,6 +53,7 @@ def build_scene(
     history_frames: int = HISTORY_FRAMES,
     vehicle: VehicleParameters = PACIFICA,
     flaws: tuple[str, ...] = (),
+    demonstrated: bool = True,
 ) -> Scene:
     """Put together what a plan at t0 is scored against.
 
@@ -62,6 +63,7 @@ def build_scene(
         history_frames: how many frames end at t0.
         vehicle: measures of the ego.
         flaws: what the demonstrating driver did wrong, where that is known.
+        demonstrated: whether the ego's future in the frames is a demonstration; synthetic scenes have none.
 
     Raises:
         SceneError: if frames are missing, apart in time, without annotations, or the route does not fit the map.
@@ -82,7 +84,7 @@ def build_scene(
         route=parts.route,
         lights=parts.lights,
         lanes=parts.lanes,
-        human=_human(future),
+        human=_human(future) if demonstrated else None,
         vehicle=vehicle,
         flaws=flaws,
     )
