@@ -38,6 +38,29 @@ def test_a_vehicle_on_a_free_road_takes_the_speed_limit_as_its_wish(roads):
     assert 9.0 < unknown.states[40, 0, 3] < 10.0, "10 m/s where no limit is known"
 
 
+def test_on_a_lane_without_a_limit_the_wish_is_that_of_the_vehicle_placed_before(roads):
+    """The official loop overwrites its own default."""
+    known, unknown = roads.one_lane(limit=4.0), roads.one_lane(limit=float("nan"), shift=(0.0, 30.0))
+    lanes = replace(
+        known,
+        tokens=("known", "unknown"),
+        is_connector=torch.tensor([False, False]),
+        roadblocks=("a", "b"),
+        centerlines=PackedRings.from_sequences([known.centerlines[0], unknown.centerlines[0]]),
+        rings=PackedRings.from_sequences([known.rings[0], unknown.rings[0]]),
+        speed_limits_mps=torch.cat((known.speed_limits_mps, unknown.speed_limits_mps)),
+        successors=((), ()),
+    )
+    cars = [
+        ("limited", ObjectType.VEHICLE, (20.0, 0.0, 0.0), 4.0),
+        ("unlimited", ObjectType.VEHICLE, (20.0, 30.0, 0.0), 4.0),
+    ]
+    after = drive(roads, cars, lanes=lanes)
+    before = drive(roads, cars[::-1], lanes=lanes)
+    assert after.states[40, 1, 3] <= 4.0
+    assert before.states[40, 0, 3] > 6.0
+
+
 def test_a_follower_brakes_for_its_leader_and_not_the_other_way_round(roads):
     pair = [
         ("leader", ObjectType.VEHICLE, (30.0, 0.0, 0.0), 2.0),
