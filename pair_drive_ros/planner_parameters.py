@@ -10,7 +10,7 @@ from pair_drive_ros.parameters import Parameter, ParameterValue
 
 _SETTINGS = PlannerSettings()
 _SYNC, _GUARD, _MOUNT = _SETTINGS.sync, _SETTINGS.guard, _SETTINGS.mount
-_MOUNT_TEXT = "x y z [m] roll pitch yaw [rad, fixed axes] of {} in base_link"
+_MOUNT_TEXT = "x y z [m] roll pitch yaw [rad, fixed axes] of {} in base_link."
 _CAMERA_TEXT = "the body frame (x forward, y left, z up) of the {} camera"
 
 

@@ -1,0 +1,159 @@
+"""The launch files against a stand-in for `launch`, which is no package of the base install.
+
+The stand-in records what a launch file declares and starts. That the real `launch` accepts the files is checked where a
+ROS installation is (docs/ros.md).
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from pair_drive_core.evaluation import topics
+from pair_drive_ros.nodes import bag_recorder_node, town_simulator_node
+from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMETERS = {
+    "planner_node": {parameter.name for parameter in PLANNER_PARAMETERS},
+    "town_simulator_node": {parameter.name for parameter in town_simulator_node.PARAMETERS},
+    "bag_recorder_node": {parameter.name for parameter in bag_recorder_node.PARAMETERS},
+}
+
+
+class Recorded:
+    """Any action, event or substitution: keeps its arguments."""
+
+    def __init__(self, *arguments, **keywords):
+        self.arguments, self.keywords = arguments, keywords
+
+    def perform(self, context):
+        return context[self.arguments[0]]
+
+
+NAMES = {
+    "launch": ["LaunchContext", "LaunchDescription"],
+    "launch.actions": [
+        "DeclareLaunchArgument",
+        "EmitEvent",
+        "IncludeLaunchDescription",
+        "OpaqueFunction",
+        "RegisterEventHandler",
+    ],
+    "launch.event_handlers": ["OnProcessExit"],
+    "launch.events": ["Shutdown"],
+    "launch.launch_description_entity": ["LaunchDescriptionEntity"],
+    "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
+    "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
+    "launch_ros": [],
+    "launch_ros.actions": ["LifecycleNode", "Node"],
+    "launch_ros.substitutions": ["FindPackageShare"],
+}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Loads a launch file; gives its arguments by name and what it starts for given values."""
+    for module, names in NAMES.items():
+        stand_in = ModuleType(module)
+        for name in names:
+            setattr(stand_in, name, type(name, (Recorded,), {}))
+        monkeypatch.setitem(sys.modules, module, stand_in)
+
+    def load_file(name):
+        spec = importlib.util.spec_from_file_location(name.replace(".", "_"), ROOT / "launch" / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        *declared, start = module.generate_launch_description().arguments[0]
+        arguments = {argument.arguments[0]: argument.keywords for argument in declared}
+
+        def started(**given):
+            values = {
+                key: entry["default_value"] if isinstance(entry["default_value"], str) else "FILE"
+                for key, entry in arguments.items()
+            }
+            return start.keywords["function"]({**values, **given})
+
+        return arguments, started
+
+    return load_file
+
+
+@pytest.mark.parametrize("name", ["planner.launch.py", "demo.launch.py"])
+def test_every_argument_has_a_default_and_a_description(load, name):
+    arguments, _ = load(name)
+    assert {"checkpoint", "device", "params_file"} <= set(arguments)
+    for entry in arguments.values():
+        assert "default_value" in entry and len(entry["description"]) > 10
+
+
+def test_the_planner_starts_with_the_parameter_file_and_only_given_overrides(load):
+    _, started = load("planner.launch.py")
+    (node,) = started()
+    assert node.keywords["executable"] == "planner_node"
+    assert node.keywords["parameters"] == ["FILE", {"use_sim_time": False, "autostart": True}]
+    assert node.keywords["remappings"] == []
+    (node,) = started(device="cuda:0", checkpoint="/c", use_sim_time="true", autostart="false")
+    overrides = {"use_sim_time": True, "autostart": False, "device": "cuda:0", "checkpoint": "/c"}
+    assert node.keywords["parameters"][1] == overrides
+    assert set(overrides) - {"use_sim_time"} <= PARAMETERS["planner_node"]
+
+
+def test_every_topic_can_be_remapped(load):
+    arguments, started = load("planner.launch.py")
+    offered = {entry["default_value"] for name, entry in arguments.items() if name.endswith("_topic")}
+    inputs = {name for name in topics.INPUT_TOPICS if not name.endswith("/compressed")}
+    outputs = {topics.PLAN_TOPIC, topics.PATH_TOPIC, topics.CANDIDATES_TOPIC, topics.MARKERS_TOPIC}
+    assert offered == inputs | outputs
+    (node,) = started(odometry_topic="/localization/kinematic_state", front_image_topic="/cam")
+    assert set(node.keywords["remappings"]) == {
+        ("odometry", "/localization/kinematic_state"),
+        ("camera/front/image_raw", "/cam"),
+        ("camera/front/image_raw/compressed", "/cam/compressed"),
+    }
+
+
+@pytest.mark.parametrize(("bag", "count"), [("somewhere", 3), ("", 2)])
+def test_the_demo_starts_town_planner_and_recorder_with_parameters_they_have(load, bag, count):
+    _, started = load("demo.launch.py")
+    entities = started(bag=bag)
+    nodes = [entity for entity in entities if type(entity).__name__ == "Node"]
+    assert len(nodes) + 1 == count
+    for node in nodes:
+        executable = node.keywords["executable"]
+        assert (ROOT / "pair_drive_ros" / "nodes" / "bin" / executable).is_file()
+        for group in node.keywords["parameters"]:
+            assert set(group) <= PARAMETERS[executable]
+    (include,) = [entity for entity in entities if type(entity).__name__ == "IncludeLaunchDescription"]
+    planner_arguments, _ = load("planner.launch.py")
+    assert set(dict(include.keywords["launch_arguments"])) <= set(planner_arguments)
+
+
+@pytest.mark.parametrize("name", ["planner.yaml", "demo.yaml"])
+def test_parameter_files_name_only_parameters_of_the_planner(name):
+    document = yaml.safe_load((ROOT / "config" / name).read_text())
+    groups = document["/**"]["ros__parameters"]
+    dotted = {
+        f"{group}.{leaf}" if leaf else group
+        for group, value in groups.items()
+        for leaf in (value if isinstance(value, dict) else [""])
+    }
+    assert dotted <= PARAMETERS["planner_node"]
+
+
+def test_the_cores_list_of_node_only_parameters_is_the_nodes():
+    from pair_drive_core.evaluation.planner_settings import NODE_ONLY
+    from pair_drive_ros.planner_parameters import NODE_PARAMETERS
+
+    assert {parameter.name for parameter in NODE_PARAMETERS} | {"use_sim_time"} == NODE_ONLY
+
+
+def test_every_parameter_has_a_description_and_every_number_has_bounds():
+    for module in (PLANNER_PARAMETERS, town_simulator_node.PARAMETERS, bag_recorder_node.PARAMETERS):
+        for parameter in module:
+            assert parameter.description.endswith((".", "]"))
+            if isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool):
+                assert parameter.low is not None and parameter.low <= parameter.default <= parameter.high
