@@ -16,7 +16,8 @@ from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.navsim_dataset import NavsimFolders
 from pair_drive_core.datasets.parallel import Backend
 from pair_drive_core.datasets.scene_cache import SceneCache, SkippedScene
-from pair_drive_core.datasets.scene_cache_builder import CacheSettings, build_scene_cache
+from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
+from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
 from pair_drive_core.datasets.scene_filter import read_split
 
 app = typer.Typer(help="Build and check caches of NAVSIM scenes.", no_args_is_help=True)
@@ -30,6 +31,7 @@ def build(
     maps: Annotated[Path | None, typer.Option(help="Map folder (NUPLAN_MAPS_ROOT); default: DATA/maps.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
     backend: Annotated[Backend, typer.Option(help="Where jobs run.")] = Backend.PROCESSES,
+    synthetic_scenes: Annotated[Path | None, typer.Option(help="Folder of second-stage scenes.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out and list what cannot be read.")] = False,
     check_blobs: Annotated[
         bool, typer.Option("--check-blobs", help="Also require the planner's sensor files.")
@@ -38,7 +40,11 @@ def build(
     """Build a scene cache, or complete an interrupted one."""
     benchmark = read_split(split)
     settings = CacheSettings(
-        NavsimFolders.of(data, benchmark.data_split, maps), benchmark.scene_filter, skip_bad, check_blobs
+        NavsimFolders.of(data, benchmark.data_split, maps),
+        benchmark.scene_filter,
+        skip_bad,
+        check_blobs,
+        synthetic_scenes,
     )
     with _progress() as show:
         report = build_scene_cache(settings, out, workers or os.cpu_count() or 1, backend, show)

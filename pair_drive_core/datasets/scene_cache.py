@@ -40,17 +40,34 @@ class SkippedScene:
 
 
 @dataclass(frozen=True)
+class PackedScene:
+    """A scene that is to be written.
+
+    Attributes:
+        token: the scene.
+        end_token: see `SceneRecord`.
+        data: the packed scene.
+    """
+
+    token: str
+    end_token: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class SceneRecord:
     """Where a scene lies in its log's file.
 
     Attributes:
         token: the scene.
+        end_token: its last frame; of a second-stage scene, the frame that it follows.
         offset: first byte.
         length: bytes.
         crc32: checksum of the bytes.
     """
 
     token: str
+    end_token: str
     offset: int
     length: int
     crc32: int
@@ -80,23 +97,21 @@ class Shard:
         return sum(record.length for record in self.records)
 
 
-def write_shard(
-    root: Path, name: str, source: str, scenes: list[tuple[str, bytes]], skipped: list[SkippedScene]
-) -> Shard:
+def write_shard(root: Path, name: str, source: str, scenes: list[PackedScene], skipped: list[SkippedScene]) -> Shard:
     """Write the two files of a log.
 
     Args:
         root: cache folder.
         name: the log.
         source: fingerprint of what the scenes were made from.
-        scenes: token and packed scene, in time order.
+        scenes: in time order.
         skipped: what was left out.
     """
-    content = b"".join(data for _, data in scenes)
-    starts = accumulate((len(data) for _, data in scenes), initial=0)
+    content = b"".join(scene.data for scene in scenes)
+    starts = accumulate((len(scene.data) for scene in scenes), initial=0)
     records = tuple(
-        SceneRecord(token, start, len(data), zlib.crc32(data))
-        for (token, data), start in zip(scenes, starts, strict=False)
+        SceneRecord(scene.token, scene.end_token, start, len(scene.data), zlib.crc32(scene.data))
+        for scene, start in zip(scenes, starts, strict=False)
     )
     shard = Shard(name, source, hashlib.sha256(content).hexdigest(), records, tuple(skipped))
     index = {"format": CACHE_FORMAT, "scene_format": SCENE_FORMAT, **asdict(shard)}

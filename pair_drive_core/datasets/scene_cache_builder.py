@@ -1,47 +1,21 @@
-"""Builds a scene cache: every log is one job, finished logs are kept, torn ones are made again."""
+"""Builds a scene cache: every log is one job, finished ones are kept, torn ones are made again."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders, SceneWindow, require_all_tokens
+from pair_drive_core.datasets.navsim_dataset import require_all_tokens
 from pair_drive_core.datasets.parallel import Backend, results_of
-from pair_drive_core.datasets.scene_cache import (
-    CACHE_FORMAT,
-    Shard,
-    SkippedScene,
-    read_shard,
-    shard_problem,
-    write_shard,
-)
-from pair_drive_core.datasets.scene_codec import FORMAT as SCENE_FORMAT
-from pair_drive_core.datasets.scene_codec import encode_scene
-from pair_drive_core.datasets.scene_filter import SceneFilter
-from pair_drive_core.scene import FRONT_CAMERAS
+from pair_drive_core.datasets.scene_cache import Shard, SkippedScene, read_shard, shard_problem
+from pair_drive_core.datasets.scene_cache_jobs import CacheJob, CacheSettings, LogJob, SecondStageJob, run_job
 
+_BATCH = 100
 
-@dataclass(frozen=True)
-class CacheSettings:
-    """How to build.
-
-    Attributes:
-        folders: logs, sensor blobs and maps.
-        scene_filter: which scenes.
-        skip_bad: leave out what cannot be read and list it, instead of stopping.
-        check_blobs: also require the sensor files of frame t0 that the planner reads.
-    """
-
-    folders: NavsimFolders
-    scene_filter: SceneFilter
-    skip_bad: bool = False
-    check_blobs: bool = False
+Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -72,20 +46,12 @@ class CacheReport:
         return self.built_scenes / self.seconds if self.seconds > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class _Job:
-    settings: CacheSettings
-    root: Path
-    log_path: Path
-    source: str
-
-
 def build_scene_cache(
     settings: CacheSettings,
     root: Path,
     workers: int = 1,
     backend: Backend = Backend.PROCESSES,
-    progress: Callable[[int, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CacheReport:
     """Build or complete a cache.
 
@@ -99,128 +65,104 @@ def build_scene_cache(
     Raises:
         FileNotFoundError: naming a folder, log or map that is not there.
         DatasetError: naming the first file at fault, unless bad ones are skipped; what was finished stays.
-        UnknownTokenError: if the filter names scenes that no log holds, unless bad ones are skipped.
+        UnknownTokenError: if the filter names scenes that do not exist, unless bad ones are skipped.
     """
-    started = time.perf_counter()
-    maps = _map_stamps(settings.folders.maps)
-    jobs, kept, torn = [], [], 0
-    paths = settings.folders.log_paths(settings.scene_filter)
-    for path in paths:
-        source = _fingerprint(settings, path, maps)
-        whole, existed = _whole_shard(root, path.stem, source)
-        if whole is not None:
-            kept.append(whole)
-        else:
-            torn += int(existed)
-            jobs.append(_Job(settings, root, path, source))
-    shards = list(kept)
-    scenes = sum(len(shard.records) for shard in kept)
-    if progress is not None:
-        progress(len(shards), len(paths), scenes)
-    for shard in results_of(_build_log, jobs, workers, backend):
-        shards.append(shard)
-        scenes += len(shard.records)
-        if progress is not None:
-            progress(len(shards), len(paths), scenes)
-    skipped = [entry for shard in sorted(shards, key=lambda shard: shard.name) for entry in shard.skipped]
-    skipped += _missing_tokens(settings, shards)
-    built_scenes = scenes - sum(len(shard.records) for shard in kept)
-    seconds = time.perf_counter() - started
-    return CacheReport(scenes, len(jobs), len(kept), torn, tuple(skipped), seconds, built_scenes)
+    run = _Run(root, workers, backend, progress)
+    run.do([LogJob(settings, root, path) for path in settings.folders.log_paths(settings.scene_filter)])
+    missing = _missing(settings, run.shards)
+    if settings.scene_filter.include_synthetic_scenes:
+        run.do(_second_stage_jobs(settings, root, run.shards))
+        missing += _missing_second_stage(settings, run.shards)
+    return run.report(missing)
 
 
-def _whole_shard(root: Path, name: str, source: str) -> tuple[Shard | None, bool]:
-    """The shard that is there, if it is whole and up to date; and whether there was one at all."""
-    try:
-        shard = read_shard(root, name)
-    except FileNotFoundError:
-        return None, False
-    except DatasetError:
-        return None, True
-    fresh = shard.source == source and shard_problem(root, shard) is None
-    return (shard if fresh else None), True
+class _Run:
+    """Keeps count over the stages of one build."""
+
+    def __init__(self, root: Path, workers: int, backend: Backend, progress: Progress | None) -> None:
+        self.shards: list[Shard] = []
+        self._root, self._workers, self._backend, self._progress = root, workers, backend, progress
+        self._started = time.perf_counter()
+        self._kept = self._rebuilt = self._built = self._built_scenes = self._total = 0
+
+    def do(self, jobs: Sequence[CacheJob]) -> None:
+        """Do the jobs whose shards are not there yet."""
+        self._total += len(jobs)
+        open_jobs = []
+        for job in jobs:
+            whole, existed = self._whole_shard(job)
+            if whole is None:
+                open_jobs.append(job)
+                self._rebuilt += int(existed)
+            else:
+                self._kept += 1
+                self.shards.append(whole)
+        self._show()
+        for shard in results_of(run_job, open_jobs, self._workers, self._backend):
+            self.shards.append(shard)
+            self._built += 1
+            self._built_scenes += len(shard.records)
+            self._show()
+
+    def report(self, missing: Sequence[SkippedScene]) -> CacheReport:
+        """The account of the build."""
+        shards = sorted(self.shards, key=lambda shard: shard.name)
+        skipped = (*(entry for shard in shards for entry in shard.skipped), *missing)
+        seconds = time.perf_counter() - self._started
+        return CacheReport(self._scenes(), self._built, self._kept, self._rebuilt, skipped, seconds, self._built_scenes)
+
+    def _scenes(self) -> int:
+        return sum(len(shard.records) for shard in self.shards)
+
+    def _show(self) -> None:
+        if self._progress is not None:
+            self._progress(len(self.shards), self._total, self._scenes())
+
+    def _whole_shard(self, job: CacheJob) -> tuple[Shard | None, bool]:
+        """The shard that is there, if it is whole and up to date; and whether there was one at all."""
+        try:
+            shard = read_shard(self._root, job.name)
+        except FileNotFoundError:
+            return None, False
+        except DatasetError:
+            return None, True
+        fresh = shard.source == job.source() and shard_problem(self._root, shard) is None
+        return (shard if fresh else None), True
 
 
-@lru_cache(maxsize=1)
-def _dataset(folders: NavsimFolders, scene_filter: SceneFilter) -> NavsimDataset:
-    """One data set a process: its maps are read once."""
-    return NavsimDataset(folders, scene_filter)
+def _second_stage_jobs(settings: CacheSettings, root: Path, first_stage: Sequence[Shard]) -> list[CacheJob]:
+    folder = settings.synthetic_scenes
+    if folder is None or not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: the benchmark has a second stage; give the folder of its scenes")
+    paths = sorted(folder.glob("*.pkl"))
+    ends = frozenset(record.end_token for shard in first_stage for record in shard.records)
+    starts = range(0, len(paths), _BATCH)
+    return [SecondStageJob(settings, root, n, tuple(paths[i : i + _BATCH]), ends) for n, i in enumerate(starts)]
 
 
-def _build_log(job: _Job) -> Shard:
-    """Read one log and write its shard."""
-    dataset = _dataset(job.settings.folders, job.settings.scene_filter)
-    skipped: list[SkippedScene] = []
-    scenes: list[tuple[str, bytes]] = []
-    try:
-        windows = dataset.windows(job.log_path)
-    except DatasetError as error:
-        if not job.settings.skip_bad:
-            raise
-        windows, skipped = [], [SkippedScene(None, str(error))]
-    for window in windows:
-        packed = _packed_scene(dataset, window, job.settings, skipped)
-        if packed is not None:
-            scenes.append((window.token, packed))
-    return write_shard(job.root, job.log_path.stem, job.source, scenes, skipped)
-
-
-def _packed_scene(
-    dataset: NavsimDataset, window: SceneWindow, settings: CacheSettings, skipped: list[SkippedScene]
-) -> bytes | None:
-    try:
-        if settings.check_blobs:
-            _require_blobs(window, settings.folders.blobs)
-        return encode_scene(dataset.scene(window))
-    except (DatasetError, FileNotFoundError) as error:
-        if not settings.skip_bad or not _concerns_scene(error, window):
-            raise
-        skipped.append(SkippedScene(window.token, str(error)))
-        return None
-
-
-def _concerns_scene(error: DatasetError | FileNotFoundError, window: SceneWindow) -> bool:
-    """Whether an error is about one scene; a broken map concerns all, and skipping would leave nothing."""
-    return isinstance(error, FileNotFoundError) or error.path == window.log_path
-
-
-def _require_blobs(window: SceneWindow, folder: Path) -> None:
-    now = window.now
-    missing = [name for name in FRONT_CAMERAS if name not in now.cameras]
-    if missing or now.lidar_path is None:
-        raise DatasetError(window.log_path, f"scene {window.token}: frame names no {missing or 'LiDAR point cloud'}")
-    for relative in (*(now.cameras[name].data_path for name in FRONT_CAMERAS), now.lidar_path):
-        if not (folder / relative).is_file():
-            raise FileNotFoundError(f"{folder / relative}: sensor file of scene {window.token} is missing")
-
-
-def _missing_tokens(settings: CacheSettings, shards: list[Shard]) -> list[SkippedScene]:
-    found = [record.token for shard in shards for record in shard.records]
-    found += [entry.token for shard in shards for entry in shard.skipped if entry.token is not None]
+def _missing(settings: CacheSettings, shards: Sequence[Shard]) -> list[SkippedScene]:
+    found = _accounted(shards)
     try:
         require_all_tokens(settings.folders, settings.scene_filter, found)
     except UnknownTokenError as error:
         if not settings.skip_bad:
             raise
-        missing = [token for token in settings.scene_filter.tokens or () if token not in set(found)]
+        missing = [token for token in settings.scene_filter.tokens or () if token not in found]
         return [SkippedScene(token, str(error)) for token in missing]
     return []
 
 
-def _fingerprint(settings: CacheSettings, log_path: Path, maps: list[list[object]]) -> str:
-    """Changes whenever the cached scenes of a log could change."""
-    stat = log_path.stat()
-    made_from = {
-        "formats": [CACHE_FORMAT, SCENE_FORMAT],
-        "filter": asdict(settings.scene_filter),
-        "check_blobs": settings.check_blobs,
-        "skip_bad": settings.skip_bad,
-        "log": [log_path.name, stat.st_size, stat.st_mtime_ns],
-        "maps": maps,
-    }
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+def _missing_second_stage(settings: CacheSettings, shards: Sequence[Shard]) -> list[SkippedScene]:
+    found = _accounted(shards)
+    missing = [token for token in settings.scene_filter.synthetic_scene_tokens or () if token not in found]
+    if missing and not settings.skip_bad:
+        raise UnknownTokenError(
+            settings.synthetic_scenes or "", f"{len(missing)} second-stage scenes are missing, first {missing[:3]}"
+        )
+    return [SkippedScene(token, "no such second-stage scene") for token in missing]
 
 
-def _map_stamps(maps: Path) -> list[list[object]]:
-    files = sorted(maps.glob("*/*/map.gpkg"))
-    return [[str(p.relative_to(maps)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+def _accounted(shards: Sequence[Shard]) -> set[str]:
+    """Names of scenes that are in the cache or listed as skipped."""
+    kept = {record.token for shard in shards for record in shard.records}
+    return kept | {entry.token for shard in shards for entry in shard.skipped if entry.token is not None}

@@ -19,7 +19,8 @@ from pair_drive_core.datasets.navsim_log import NavsimLog
 from pair_drive_core.datasets.navsim_log_file import write_log
 from pair_drive_core.datasets.parallel import Backend, results_of
 from pair_drive_core.datasets.scene_cache import SceneCache
-from pair_drive_core.datasets.scene_cache_builder import CacheSettings, build_scene_cache
+from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
+from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
 from pair_drive_core.datasets.scene_filter import SceneFilter, Split, read_split
 
 

@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import types
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -11,8 +12,12 @@ import pytest
 import torch
 
 from pair_drive_core.datasets.errors import DatasetError, UntrustedPickleError
+from pair_drive_core.datasets.navsim_dataset import NavsimFolders
 from pair_drive_core.datasets.navsim_scenes import build_scene
 from pair_drive_core.datasets.restricted_unpickler import load_restricted
+from pair_drive_core.datasets.scene_cache import SceneCache
+from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
+from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
 from pair_drive_core.datasets.scene_filter import SceneFilter
 from pair_drive_core.datasets.synthetic_scenes import read_synthetic_scene, second_stage
 from pair_drive_core.scene import ObjectType
@@ -188,6 +193,45 @@ def test_scenes_that_the_filter_names_must_be_there(saved):
         second_stage(path.parent, wanted, [])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         second_stage(path.parent / "nowhere", wanted, [])
+
+
+@pytest.fixture
+def two_stage(saved, exported):
+    path, _, _ = saved
+    wanted = SceneFilter(num_future_frames=8, frame_interval=1, include_synthetic_scenes=True)
+    return CacheSettings(NavsimFolders.of(exported, "test"), wanted, synthetic_scenes=path.parent)
+
+
+def test_a_cache_of_a_two_stage_benchmark_holds_both(two_stage, tmp_path_factory):
+    root = tmp_path_factory.mktemp("cache")
+    assert build_scene_cache(two_stage, root).scenes == 10
+    cache = SceneCache(root)
+    assert cache.scene("0" * 15 + "60").human is None
+    assert cache.scene("0" * 15 + "6").human is not None
+    again = build_scene_cache(two_stage, root)
+    assert (again.scenes, again.built, again.kept) == (10, 0, 2)
+
+
+def test_second_stage_scenes_are_never_dropped_silently(two_stage, saved, tmp_path_factory):
+    path, _, content = saved
+    root = tmp_path_factory.mktemp("cache")
+    (path.parent / "torn.pkl").write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(DatasetError, match=r"torn\.pkl: corrupt pickle"):
+        build_scene_cache(two_stage, root)
+    report = build_scene_cache(replace(two_stage, skip_bad=True), root)
+    assert [entry.token for entry in report.skipped] == ["torn"]
+    (path.parent / "torn.pkl").unlink()
+    named = replace(two_stage.scene_filter, synthetic_scene_tokens=("0" * 15 + "60", "gone"))
+    with pytest.raises(DatasetError, match=r"1 second-stage scenes are missing.*gone"):
+        build_scene_cache(replace(two_stage, scene_filter=named), root)
+    report = build_scene_cache(replace(two_stage, scene_filter=named, skip_bad=True), root)
+    assert [entry.token for entry in report.skipped] == ["gone"]
+    with pytest.raises(FileNotFoundError, match="second stage"):
+        build_scene_cache(replace(two_stage, synthetic_scenes=None), root)
+    content["frames"][3]["roadblock_ids"] = ["99"]
+    path.write_bytes(pickle.dumps(content))
+    report = build_scene_cache(replace(two_stage, skip_bad=True), root)
+    assert "route names roadblock 99" in report.skipped[0].problem
 
 
 def test_without_stand_ins_nuplan_objects_are_refused(saved):
