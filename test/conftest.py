@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,227 +107,22 @@ def start_process(ros_domain, tmp_path):
         log.close()
 
 
+def _beside(name):
+    """A module of helpers in this folder, which is no package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"pair_drive_test_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def traffic_case():
     """`traffic_case(name)` reads test/golden/traffic/traffic_<name>.npz: scene with lanes, arrays, plans (K, 8, 3)."""
-    import itertools
-    import json
-    from dataclasses import replace
-    from functools import lru_cache
-    from pathlib import Path
-    from types import SimpleNamespace
-
-    import numpy as np
-    import torch
-
-    from pair_drive_core.datasets.vectors import read_vector_file
-    from pair_drive_core.scene import LaneGraph, PackedRings
-    from pair_drive_core.scoring import Metric
-
-    def centerline(points):
-        step = np.diff(points, axis=0)
-        heading = np.arctan2(step[:, 1], step[:, 0])
-        return torch.from_numpy(np.column_stack((points, np.append(heading, heading[-1]))))
-
-    @lru_cache
-    def read(name, metric=Metric.V2):
-        file = read_vector_file(Path(__file__).parent / "golden" / "traffic" / f"traffic_{name}.npz")
-        data = file.arrays
-        tokens = [str(token) for token in data["lane_id"]]
-        follows = json.loads(str(data["lane_out"]))
-        cuts = data["lane_base_off"]
-        lanes = LaneGraph(
-            tuple(tokens),
-            torch.from_numpy(data["lane_connector"]),
-            ("",) * len(tokens),
-            PackedRings.from_sequences([centerline(data["lane_base_xy"][a:b]) for a, b in itertools.pairwise(cuts)]),
-            PackedRings(
-                torch.from_numpy(data["lane_poly_xy"]), torch.from_numpy(data["lane_poly_off"].astype(np.int64))
-            ),
-            torch.from_numpy(data["lane_speed"]),
-            tuple(tuple(tokens.index(t) for t in follows[token] if t in tokens) for token in tokens),
-        )
-        scene = replace(file.scene(metric), lanes=lanes).validate()
-        return SimpleNamespace(scene=scene, arrays=data, plans=file.candidates)
-
-    return read
+    return _beside("traffic_cases").read_case
 
 
-class SensorRig:
-    """Publishes small, whole sets of planner inputs from the test's own node; single streams can be left out."""
-
-    WIDTH, HEIGHT = 32, 18
-
-    def __init__(self, peer):
-        from geometry_msgs.msg import AccelWithCovarianceStamped
-        from nav_msgs.msg import Odometry
-        from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-
-        from pair_drive_core.evaluation.topics import CAMERA_TOPICS
-        from pair_drive_ros.msg import DrivingCommand
-
-        self.peer = peer
-        self.speed = 5.0
-        self._publishers = {
-            "lidar": peer.node.create_publisher(PointCloud2, "lidar/points", 10),
-            "odometry": peer.node.create_publisher(Odometry, "odometry", 10),
-            "acceleration": peer.node.create_publisher(AccelWithCovarianceStamped, "acceleration", 10),
-            "command": peer.node.create_publisher(DrivingCommand, "driving_command", 10),
-        }
-        for name, namespace in CAMERA_TOPICS.items():
-            self._publishers[name] = peer.node.create_publisher(Image, f"{namespace}/image_raw", 10)
-            self._publishers[f"{name} info"] = peer.node.create_publisher(CameraInfo, f"{namespace}/camera_info", 10)
-
-    def wait_for_planner(self, timeout_s=20.0):
-        """Until the planner listens to everything and its plans are heard here."""
-        heard = lambda: all(p.get_subscription_count() for p in self._publishers.values())  # noqa: E731
-        assert self.peer.spin_until(heard, timeout_s), "the planner did not subscribe"
-        self.peer.spin_for(0.2)
-
-    def now_us(self):
-        return self.peer.node.get_clock().now().nanoseconds // 1000
-
-    def publish(self, time_us=None, without=(), **changes):
-        """One set of one moment; `changes` alter a stream's message before it is sent."""
-        time_us = self.now_us() if time_us is None else time_us
-        for name, message in self._messages(time_us).items():
-            if name not in without:
-                if name in changes:
-                    message = changes[name](message)
-                self._publishers[name].publish(message)
-
-    def stream(self, duration_s, without=(), period_s=0.05, **changes):
-        """Publish sets for a while."""
-        end = time.monotonic() + duration_s
-        while time.monotonic() < end:
-            self.publish(without=without, **changes)
-            self.peer.spin_for(period_s)
-
-    def stream_until(self, condition, timeout_s, without=(), period_s=0.05, **changes):
-        """Publish sets until the condition holds; returns how long it took, or None."""
-        start = time.monotonic()
-        while time.monotonic() < start + timeout_s:
-            self.publish(without=without, **changes)
-            self.peer.spin_until(condition, period_s)
-            if condition():
-                return time.monotonic() - start
-        return None
-
-    def _messages(self, time_us):
-        import numpy as np
-
-        from pair_drive_core.scene import CameraCalibration, CameraImage, DrivingCommand, EgoStatus, LidarSweep
-        from pair_drive_ros.conversions.camera_info import to_camera_info
-        from pair_drive_ros.conversions.commands import to_driving_command
-        from pair_drive_ros.conversions.images import to_image
-        from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry
-        from pair_drive_ros.conversions.point_clouds import to_point_cloud
-
-        pose = np.array([self.speed * (time_us % 10**9) * 1e-6, 0.0, 0.0])
-        status = EgoStatus(time_us, pose, np.array([self.speed, 0.0]), np.zeros(2), DrivingCommand.STRAIGHT)
-        sweep = LidarSweep(np.array([[10, 0, 1, 0.5]], dtype=np.float32), time_us)
-        messages = {
-            "command": to_driving_command(status.command, time_us, "base_link"),
-            "odometry": to_odometry(status, 0.0, "odom", "base_link"),
-            "acceleration": to_acceleration(status, "base_link"),
-            "lidar": to_point_cloud(sweep, "base_link"),
-        }
-        intrinsics = np.array([[20.0, 0, 16.0], [0, 20.0, 9.0], [0, 0, 1]])
-        for name in ("CAM_L0", "CAM_F0", "CAM_R0"):
-            calibration = CameraCalibration(
-                name, self.WIDTH, self.HEIGHT, intrinsics, np.eye(3), np.zeros(3), np.zeros(5)
-            )
-            image = CameraImage(calibration, np.zeros((self.HEIGHT, self.WIDTH, 3), np.uint8), time_us)
-            messages[f"{name} info"] = to_camera_info(calibration, time_us, "optical")
-            messages[name] = to_image(image, "optical")
-        return messages
-
-
-@pytest.fixture
-def rig(peer):
-    """Publishers of all inputs of the planner."""
-    return SensorRig(peer)
-
-
-class PlannerProcess:
-    """A planner node in a process of its own, and what it says."""
-
-    def __init__(self, peer, start_process):
-        from diagnostic_msgs.msg import DiagnosticArray
-
-        from pair_drive_ros.msg import PlannedTrajectory
-
-        self._peer, self._start = peer, start_process
-        self.plans = peer.collect(PlannedTrajectory, "planning/trajectory")
-        self.diagnostics = peer.collect(DiagnosticArray, "/diagnostics", 50)
-        self.process = None
-
-    def start(self, *remaps, **parameters):
-        """Start it; parameters without dots as keywords, others as a dictionary under `extra`."""
-        given = {"planner": "constant_velocity", "autostart": True, "stale_after_s": 0.5, **parameters.pop("extra", {})}
-        given.update(parameters)
-        options = []
-        for name, value in given.items():
-            options += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
-        for remap in remaps:
-            options += ["-r", remap]
-        self.process = self._start("-m", "pair_drive_ros.nodes.planner_node", "--ros-args", *options)
-        return self
-
-    def output(self):
-        return self.process.log_path.read_text()
-
-    def findings(self):
-        """Parts of the newest diagnostics: name -> (level, message)."""
-        if not self.diagnostics:
-            return {}
-        newest = self.diagnostics[-1]
-        return {s.name.split(": ", 1)[1]: (int.from_bytes(s.level, "little"), s.message) for s in newest.status}
-
-    def values(self, part):
-        """Key-value pairs of a part of the newest diagnostics."""
-        for status in self.diagnostics[-1].status if self.diagnostics else ():
-            if status.name.endswith(f": {part}"):
-                return {entry.key: entry.value for entry in status.values}
-        return {}
-
-    def call(self, kind, service, request, timeout_s=10.0):
-        """Call a service of the node."""
-        client = self._peer.node.create_client(kind, f"/pair_drive_planner/{service}")
-        assert self._peer.spin_until(client.service_is_ready, timeout_s), f"no service {service}"
-        future = client.call_async(request)
-        assert self._peer.spin_until(future.done, timeout_s), f"no answer from {service}"
-        self._peer.node.destroy_client(client)
-        return future.result()
-
-    def transition(self, name):
-        """Trigger a lifecycle transition; whether it succeeded."""
-        from lifecycle_msgs.msg import Transition
-        from lifecycle_msgs.srv import ChangeState
-
-        request = ChangeState.Request()
-        request.transition.id = getattr(Transition, f"TRANSITION_{name.upper()}")
-        return self.call(ChangeState, "change_state", request).success
-
-    def state(self):
-        from lifecycle_msgs.srv import GetState
-
-        return self.call(GetState, "get_state", GetState.Request()).current_state.label
-
-    def set_parameters(self, **given):
-        """Set parameters together; returns (whether it worked, why not)."""
-        from rcl_interfaces.srv import SetParametersAtomically
-        from rclpy.parameter import Parameter
-
-        request = SetParametersAtomically.Request()
-        request.parameters = [
-            Parameter(name.replace("__", "."), value=v).to_parameter_msg() for name, v in given.items()
-        ]
-        result = self.call(SetParametersAtomically, "set_parameters_atomically", request).result
-        return result.successful, result.reason
-
-
-@pytest.fixture
-def planner_process(peer, start_process):
-    """A planner node in a process of its own; not started yet."""
-    return PlannerProcess(peer, start_process)
+@pytest.fixture(scope="session")
+def roads():
+    """Scenes on a straight road: `roads.road(...)`, `roads.one_lane(...)`, `roads.standing(scene)`."""
+    return _beside("roads")

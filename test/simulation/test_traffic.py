@@ -1,5 +1,7 @@
 """Background traffic that does not react, and the official tracks of all policies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ def test_policies_share_one_interface(policy):
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_an_empty_road_stays_empty(roads, policy):
-    scene = roads.road(lanes=roads.one_lane())
+    scene = roads.road()
     tracks = policy.simulate(scene, roads.standing(scene)).validate()
     assert tracks.states.shape == (41, 0, 5)
 
@@ -66,8 +68,8 @@ def test_constant_velocity_keeps_what_touches_the_ego_and_follows_the_velocity(r
 
 
 def test_vehicles_that_come_later_never_exist_but_others_do(roads):
-    late = [False] * 3 + [True] * 6
-    once = [False] * 8 + [True]
+    late = [False] * 3 + [True] * 8
+    once = [False] * 8 + [True] + [False] * 2
     scene = roads.road(
         [
             ("late car", ObjectType.VEHICLE, (40.0, 0.0, 0.0), 5.0, late),
@@ -84,8 +86,6 @@ def test_vehicles_that_come_later_never_exist_but_others_do(roads):
 def test_a_scene_without_enough_key_frames_is_refused(roads):
     scene = roads.road([("car", ObjectType.VEHICLE, (30.0, 0.0, 0.0), 5.0)])
     objects = scene.objects
-    from dataclasses import replace
-
     short = replace(scene, objects=replace(objects, states=objects.states[:3], present=objects.present[:3]))
     for policy in (LogReplayTraffic(), ConstantVelocityTraffic()):
         with pytest.raises(SceneError, match="9 key frames, got 3"):

@@ -15,7 +15,8 @@ CAR_LENGTH = 4.6
 
 
 def drive(roads, objects, lanes=None, policy=None, **scene):
-    scene = roads.road(objects, lanes=lanes or roads.one_lane(shift=scene.get("shift", (0.0, 0.0))), **scene)
+    lanes = lanes or roads.one_lane(200.0, points=201, shift=scene.get("shift", (0.0, 0.0)))
+    scene = roads.road(objects, speed=0.0, lanes=lanes, **scene)
     return (policy or IdmTraffic()).simulate(scene, roads.standing(scene))
 
 
@@ -116,10 +117,10 @@ def test_a_far_away_scene_behaves_the_same(roads):
 
 
 def test_bad_input_is_refused_by_name(roads):
-    scene = roads.road()
+    scene = roads.road(lanes=None)
     with pytest.raises(SceneError, match="lane graph"):
         IdmTraffic().simulate(scene, roads.standing(scene))
-    scene = roads.road(lanes=roads.one_lane())
+    scene = roads.road()
     with pytest.raises(SceneError, match="ego_states"):
         IdmTraffic().simulate(scene, roads.standing(scene)[:40])
     with pytest.raises(SceneError, match="finite"):
