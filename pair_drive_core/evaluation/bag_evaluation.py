@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.scene import Scene
 from pair_drive_core.scoring import Metric, PdmScores, score
 
+_NUMBER = re.compile(r"\s-?\d")
 POSE_TOLERANCE_M = 0.5
 """Recorded odometry and ground truth of the same moment must agree this well."""
 
@@ -52,7 +54,7 @@ class BagReport:
         rows: planned first, then what it is compared with; empty where the recording holds no ground truth.
         scene_totals: PDM score of what was planned by t0 in us.
         plans: plans made now, by source.
-        fallback_reasons: why fallbacks were taken, with counts.
+        fallback_reasons: kinds of reasons why fallbacks were taken, with counts.
         replay_latency: decoding, features and networks, now.
         live_plans: plans in the recording.
         live_fallbacks: how many of them were fallbacks.
@@ -116,7 +118,8 @@ def evaluate_bag(
     for planned in outcome.plans.values():
         sources[planned.result.plan.source.value] += 1
         if planned.result.reason:
-            reasons[planned.result.reason] = reasons.get(planned.result.reason, 0) + 1
+            kind = kind_of_reason(planned.result.reason)
+            reasons[kind] = reasons.get(kind, 0) + 1
     rows, totals = score_replay(path, outcome, metric)
     report = BagReport(
         bag=str(path),
@@ -137,6 +140,12 @@ def evaluate_bag(
         drop_reasons=dict(outcome.dropped),
     )
     return report, outcome
+
+
+def kind_of_reason(reason: str) -> str:
+    """A fallback's reason without its numbers, so that equal ones can be counted: "speed, curvature"."""
+    parts = [_NUMBER.split(part, maxsplit=1)[0].strip() for part in reason.split("; ")]
+    return ", ".join(part for part in parts if part) or reason
 
 
 def score_replay(path: Path, outcome: Replay, metric: Metric) -> tuple[list[ScoredRow], dict[int, float]]:

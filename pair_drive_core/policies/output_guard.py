@@ -94,7 +94,7 @@ def guard_violations(poses: Tensor, status: EgoStatus, limits: GuardLimits, inte
     gap = _start_gap(float(forward[0]), float(status.velocity[0]), limits, interval_s)
     if gap > limits.start_margin_m:
         found.append(
-            f"starts {gap:.2f} m beyond what the ego at {float(status.velocity[0]):.1f} m/s can reach in {interval_s} s"
+            f"start {gap:.2f} m beyond what the ego at {float(status.velocity[0]):.1f} m/s can reach in {interval_s} s"
         )
     return found
 
