@@ -49,7 +49,7 @@ PRONE_TO: dict[Profile, tuple[Flaw, ...]] = {
 
 _EPISODE_S = 8.0
 """A flaw is in the four seconds of about this many seconds' worth of scenes."""
-_SUCCESS = 0.45
+_SUCCESS = 0.3
 """Share of the attempts for which the road offers an occasion."""
 DRAW_INTERVAL_STEPS = 10
 

@@ -10,7 +10,7 @@ import numpy as np
 from pair_drive_core.town.curves import FloatArray
 
 LANE_WIDTH_M = 3.6
-MEDIAN_M = 0.4
+MEDIAN_M = 0.6
 """From a road's reference line to the inner edge of the first lane of each direction; painted, part of that lane."""
 SHOULDER_M = 0.8
 """Asphalt between the outermost lane's paint and the kerb; part of that lane's polygon."""

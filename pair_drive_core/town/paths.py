@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -117,6 +118,30 @@ def _curvature(heading: FloatArray) -> FloatArray:
     return snap(np.convolve(padded, kernel / kernel.sum(), mode="valid"))
 
 
+class Habits(Protocol):
+    """What a path depends on of its driver; (V,) each."""
+
+    @property
+    def speed_factor(self) -> FloatArray:
+        """Wanted speed over speed limit."""
+        ...
+
+    @property
+    def lateral_mps2(self) -> FloatArray:
+        """Lateral acceleration accepted in bends."""
+        ...
+
+    @property
+    def braking_mps2(self) -> FloatArray:
+        """Comfortable braking."""
+        ...
+
+    @property
+    def bias_m(self) -> FloatArray:
+        """Where in the lane the path runs, left of its centre line."""
+        ...
+
+
 class PathBank:
     """The paths of all vehicles in arrays, so that one step of traffic is one pass over them.
 
@@ -132,15 +157,22 @@ class PathBank:
         self,
         network: RoadNetwork,
         rng: np.random.Generator,
-        speed_factor: FloatArray,
-        lateral_mps2: FloatArray,
-        braking_mps2: FloatArray,
+        habits: Habits,
+        detours: dict[int, Deviation] | None = None,
     ) -> None:
-        """Room for V paths; the arguments hold each driver's habits, (V,)."""
-        count = len(speed_factor)
+        """Room for V paths.
+
+        Args:
+            network: the map.
+            rng: draws where paths go.
+            habits: the drivers'.
+            detours: by lane, the bend that every path along it has; arc lengths are the lane's.
+        """
+        count = len(habits.speed_factor)
         self.network = network
         self.rng = rng
-        self.speed_factor, self.lateral_mps2, self.braking_mps2 = speed_factor, lateral_mps2, braking_mps2
+        self.habits = habits
+        self.detours = detours or {}
         self.points = np.zeros((count, CAPACITY, 3))
         self.curvature = np.zeros((count, CAPACITY))
         self.speed = np.zeros((count, CAPACITY))
@@ -186,6 +218,14 @@ class PathBank:
         self.curvature[vehicle] = path.curvature[:CAPACITY]
         self.spans[vehicle] = [s for s in path.spans if s.start_m < CAPACITY * SPACING_M]
         self._limit_mps[vehicle] = path.limit_mps[:CAPACITY]
+        bias = float(self.habits.bias_m[vehicle])
+        if bias:
+            self.points[vehicle, :, :2] = offset_left(path.points[:CAPACITY, :2], path.points[:CAPACITY, 2], bias)
+        else:
+            for span in self.spans[vehicle]:
+                if span.lane in self.detours:
+                    detour = self.detours[span.lane]
+                    self._bend(vehicle, replace(detour, start_m=detour.start_m + span.start_m))
         for deviation in self.deviations[vehicle]:
             self._bend(vehicle, deviation)
         self._set_speed(vehicle, self._limit_mps[vehicle])
@@ -207,9 +247,9 @@ class PathBank:
         self.curvature[vehicle] = np.where(touched, _curvature(self.points[vehicle, :, 2]), self.curvature[vehicle])
 
     def _set_speed(self, vehicle: int, limit_mps: FloatArray) -> None:
-        bend = np.sqrt(self.lateral_mps2[vehicle] / np.maximum(np.abs(self.curvature[vehicle]), 1e-3))
-        allowed = np.minimum(limit_mps * self.speed_factor[vehicle], bend) ** 2
-        slope = 2.0 * self.braking_mps2[vehicle] * SPACING_M * np.arange(CAPACITY)
+        bend = np.sqrt(self.habits.lateral_mps2[vehicle] / np.maximum(np.abs(self.curvature[vehicle]), 1e-3))
+        allowed = np.minimum(limit_mps * self.habits.speed_factor[vehicle], bend) ** 2
+        slope = 2.0 * self.habits.braking_mps2[vehicle] * SPACING_M * np.arange(CAPACITY)
         # v^2(s) = min over s' >= s of v^2(s') + 2 b (s' - s).
         reachable = np.minimum.accumulate((allowed + slope)[::-1])[::-1] - slope
         self.speed[vehicle] = snap(np.sqrt(np.maximum(reachable, 0.25)))

@@ -11,11 +11,13 @@ from shapely.geometry import Polygon as ShapelyPolygon
 from shapely.ops import unary_union
 
 from pair_drive_core.scene import ObjectType
+from pair_drive_core.town.construction import draw_construction, obstacle_types
 from pair_drive_core.town.curves import FloatArray, offset_left, snap, unit, wrap
 from pair_drive_core.town.drivers import PAINT
 from pair_drive_core.town.layout import JunctionKind, half_road_m
 from pair_drive_core.town.network import Road, RoadNetwork
 from pair_drive_core.town.network_builder import PARKING_WIDTH_M, WALKWAY_WIDTH_M
+from pair_drive_core.town.paths import Deviation
 
 _FACADES = np.array(
     [
@@ -91,6 +93,7 @@ class Scenery:
         buildings: houses.
         trees: trees, as the boxes of their crowns; the trunk stands beneath.
         heads: traffic-light heads.
+        detours: by lane, the bend that leads round a construction zone; arc lengths are the lane's.
     """
 
     parked: Boxes
@@ -99,22 +102,36 @@ class Scenery:
     buildings: Boxes
     trees: Boxes
     heads: tuple[SignalHead, ...]
+    detours: dict[int, Deviation]
 
 
-def draw_scenery(network: RoadNetwork, parked_fraction: float, rng: np.random.Generator) -> Scenery:
-    """Furnish a town."""
+def draw_scenery(
+    network: RoadNetwork, parked_fraction: float, zones: int, bins: int, rng: np.random.Generator
+) -> Scenery:
+    """Furnish a town.
+
+    Args:
+        network: the map.
+        parked_fraction: share of the parking places taken.
+        zones: construction zones.
+        bins: bins on pavements.
+        rng: source of all randomness.
+    """
     paved = unary_union(
         [ShapelyPolygon(p.ring).buffer(0.01) for p in (*network.roadblocks, *network.walkways, *network.carparks)]
         + [ShapelyPolygon(j.area.ring).buffer(WALKWAY_WIDTH_M) for j in network.junctions]
     )
     buildings = _draw_buildings(network, paved, rng)
+    works = draw_construction(network, zones, bins, rng)
+    colors = np.array([o.color for o in works.obstacles], dtype=np.uint8)
     return Scenery(
         parked=_draw_parked(network, parked_fraction, rng),
-        obstacles=Boxes.of([], [], np.zeros((0, 3), dtype=np.uint8)),
-        obstacle_types=np.zeros(0, dtype=np.int64),
+        obstacles=Boxes.of([o.pose for o in works.obstacles], [o.size for o in works.obstacles], colors),
+        obstacle_types=obstacle_types(works),
         buildings=buildings,
         trees=_draw_trees(network, paved, buildings, rng),
         heads=tuple(_place_heads(network)),
+        detours=works.detours,
     )
 
 

@@ -62,14 +62,14 @@ class SceneCutter:
         self.simulator = simulator
         self.map = town_map or TownMap(simulator.town)
         town, fleet = simulator.town, simulator.fleet
-        count, people = len(fleet), len(simulator.people)
+        people = len(simulator.people)
         standing = (town.scenery.parked, town.scenery.obstacles)
         self._still = np.concatenate([b.pose for b in standing])
         sizes = [np.column_stack((fleet.length_m, fleet.width_m, fleet.height_m)), np.tile(SIZE_M, (people, 1))]
         self.object_sizes = np.concatenate([*sizes, *(b.size for b in standing)])
         self.object_types = np.concatenate(
             (
-                np.full(count, int(ObjectType.VEHICLE), dtype=np.int64),
+                fleet.object_types,
                 np.full(people, int(ObjectType.PEDESTRIAN), dtype=np.int64),
                 standing_types(town.scenery),
             )

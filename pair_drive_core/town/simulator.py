@@ -34,6 +34,10 @@ class TownConfig:
         walkers: people on pavements.
         crossers: mean number of people at a crosswalk.
         parked_fraction: share of the parking places taken.
+        bicycles: moving vehicles that are bicycles.
+        truck_fraction: share of the others, demonstrators apart, that are trucks.
+        construction_zones: zones that take part of a lane.
+        bins: things on the pavements.
         flaw_rate: wanted share of the demonstrators' scenes in which the driver does something wrong.
         warm_up_s: time simulated before the first recorded moment.
     """
@@ -44,6 +48,10 @@ class TownConfig:
     walkers: int = 16
     crossers: float = 0.35
     parked_fraction: float = 0.6
+    bicycles: int = 4
+    truck_fraction: float = 0.15
+    construction_zones: int = 2
+    bins: int = 6
     flaw_rate: float = 0.05
     warm_up_s: float = 6.0
 
@@ -80,7 +88,7 @@ class Town:
         rng = np.random.default_rng([layout_seed, 1])
         network = build_network(draw_layout(config.layout, rng), rng)
         plans = draw_signal_plans(network, rng)
-        scenery = draw_scenery(network, config.parked_fraction, rng)
+        scenery = draw_scenery(network, config.parked_fraction, config.construction_zones, config.bins, rng)
         return Town(layout_seed, config, network, plans, scenery)
 
 
@@ -134,8 +142,10 @@ class TownSimulator:
         self.seed = seed
         rng = np.random.default_rng([town.layout_seed, seed, 2])
         config = town.config
-        self.fleet: Fleet = draw_fleet(config.vehicles, config.demonstrators, rng)
-        self._traffic = Traffic(town.network, self.fleet, town.plans, config.flaw_rate, rng)
+        self.fleet: Fleet = draw_fleet(
+            config.vehicles, config.demonstrators, config.bicycles, config.truck_fraction, rng
+        )
+        self._traffic = Traffic(town.network, self.fleet, town.plans, town.scenery.detours, config.flaw_rate, rng)
         self.people = Pedestrians(town.network, town.plans, config.crossers, config.walkers, rng)
         self._still = standing_circles(town.scenery)
         self._steps = 0

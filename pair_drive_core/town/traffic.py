@@ -14,7 +14,7 @@ from pair_drive_core.town.curves import FloatArray, snap, unit
 from pair_drive_core.town.drivers import Fleet
 from pair_drive_core.town.flaws import Flaw, FlawModel, Surroundings
 from pair_drive_core.town.network import RoadNetwork
-from pair_drive_core.town.paths import PathBank
+from pair_drive_core.town.paths import Deviation, PathBank
 from pair_drive_core.town.pedestrians import SIZE_M, shadows
 from pair_drive_core.town.right_of_way import Approach, RightOfWay, connector_ahead
 from pair_drive_core.town.signals import Light, SignalPlan
@@ -46,6 +46,7 @@ class Traffic:
         network: RoadNetwork,
         fleet: Fleet,
         plans: dict[int, SignalPlan],
+        detours: dict[int, Deviation],
         flaw_rate: float,
         rng: np.random.Generator,
     ) -> None:
@@ -55,13 +56,14 @@ class Traffic:
             network: the map.
             fleet: vehicles and drivers.
             plans: the lights.
+            detours: by lane, the bend round a construction zone.
             flaw_rate: wanted share of the demonstrators' scenes in which the driver does something wrong.
             rng: source of all randomness.
         """
         count = len(fleet)
         self.network = network
         self.fleet = fleet
-        self.paths = PathBank(network, rng, fleet.speed_factor, fleet.lateral_mps2, fleet.braking_mps2)
+        self.paths = PathBank(network, rng, fleet, detours)
         self.right_of_way = RightOfWay(network, plans)
         self.along_m = np.zeros(count)
         self.speed_mps = np.zeros(count)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, unit
+from pair_drive_core.town.drivers import VehicleKind
 from pair_drive_core.town.scenery import Boxes
 from pair_drive_core.town.signals import Light
 from pair_drive_core.town.simulator import Moment, TownSimulator
@@ -118,6 +119,28 @@ def cars(pose: FloatArray, size: FloatArray, color: npt.NDArray[np.uint8]) -> Wo
     return _stack([(pose, body, ground, color, Shape.BODY), (back, cabin, ground + body[:, 2], glass, Shape.CABIN)])
 
 
+def trucks(pose: FloatArray, size: FloatArray, color: npt.NDArray[np.uint8]) -> World:
+    """Trucks: a low cab in front of a tall load."""
+    ground = np.full(len(pose), 0.35)
+    cab, load = pose.copy(), pose.copy()
+    cab[:, :2] += unit(pose[:, 2]) * 0.39 * size[:, :1]
+    load[:, :2] -= unit(pose[:, 2]) * 0.11 * size[:, :1]
+    cab_size = size * np.array([0.22, 0.96, 0.72])
+    load_size = size * np.array([0.78, 1.0, 0.88])
+    white = np.tile(np.array([206, 206, 200], dtype=np.uint8), (len(pose), 1))
+    return _stack([(load, load_size, ground, white, Shape.BODY), (cab, cab_size, ground, color, Shape.BODY)])
+
+
+def bicycles(pose: FloatArray, size: FloatArray, color: npt.NDArray[np.uint8]) -> World:
+    """Bicycles: a thin frame with a rider on it."""
+    count = len(pose)
+    frame = size * np.array([1.0, 0.12, 0.58])
+    rider = np.tile(np.array([0.5, 0.46, 0.72]), (count, 1))
+    zero = np.zeros(count)
+    dark = np.tile(np.array([28, 28, 30], dtype=np.uint8), (count, 1))
+    return _stack([(pose, frame, zero, dark, Shape.TRUNK), (pose, rider, zero + 0.95, color, Shape.PERSON)])
+
+
 def people(pose: FloatArray, color: npt.NDArray[np.uint8]) -> World:
     """People: legs, trunk and head."""
     count = len(pose)
@@ -181,13 +204,23 @@ class TownView:
         sizes = np.column_stack((fleet.length_m, fleet.width_m, fleet.height_m))
         world = World.join(
             [
-                cars(centers[others], sizes[others], fleet.color[others]),
+                *self._vehicles(centers, sizes, others),
                 people(moment.walkers, self.simulator.people.color),
                 self._still,
                 self._lit(moment.time_s),
             ]
         )
         return world.seen_from(moment.pose[vehicle], self.radius_m)
+
+    def _vehicles(self, centers: FloatArray, sizes: FloatArray, shown: npt.NDArray[np.bool_]) -> list[World]:
+        """Moving vehicles, drawn by their kind."""
+        fleet = self.simulator.fleet
+        draw = ((VehicleKind.CAR, cars), (VehicleKind.TRUCK, trucks), (VehicleKind.BICYCLE, bicycles))
+        worlds = []
+        for kind, boxes_of in draw:
+            rows = shown & (fleet.kind == int(kind))
+            worlds.append(boxes_of(centers[rows], sizes[rows], fleet.color[rows]))
+        return worlds
 
     def _signal_boxes(self) -> World:
         heads = self.simulator.town.scenery.heads

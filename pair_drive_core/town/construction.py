@@ -1,0 +1,128 @@
+"""Construction zones that take part of a lane, and the way round them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pair_drive_core.scene import ObjectType
+from pair_drive_core.town.curves import FloatArray, offset_left
+from pair_drive_core.town.network import Lane, RoadNetwork
+from pair_drive_core.town.paths import Deviation
+
+_RAMP_M = 14.0
+_ASIDE_M = 0.9
+"""How far vehicles move to the left to pass."""
+_TAPER_M = 8.0
+_STRAIGHT_RAD = 0.5
+"""No zone in a bend that turns more."""
+_CONE = ((0.36, 0.36, 0.75), (235, 100, 30))
+_BARRIER = ((2.0, 0.5, 1.0), (240, 150, 60))
+_SIGN = ((0.12, 0.9, 1.7), (245, 160, 20))
+_BIN = ((0.7, 0.7, 1.1), (60, 90, 70))
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A thing that somebody put there.
+
+    Attributes:
+        pose: (3,), x, y, heading; m, rad.
+        size: length, width, height, m.
+        color: RGB.
+        kind: class.
+    """
+
+    pose: FloatArray
+    size: tuple[float, float, float]
+    color: tuple[int, int, int]
+    kind: ObjectType
+
+
+@dataclass(frozen=True)
+class Construction:
+    """All zones of a town.
+
+    Attributes:
+        obstacles: cones, barriers, signs, bins.
+        detours: by lane, the bend in every path along it; arc lengths are the lane's.
+    """
+
+    obstacles: tuple[Obstacle, ...]
+    detours: dict[int, Deviation]
+
+
+def draw_construction(network: RoadNetwork, zones: int, bins: int, rng: np.random.Generator) -> Construction:
+    """Put construction zones on outer lanes without parking, and bins on pavements.
+
+    Args:
+        network: the map.
+        zones: how many zones at most; places in bends are passed over.
+        bins: how many bins.
+        rng: source of all randomness.
+    """
+    obstacles: list[Obstacle] = []
+    detours: dict[int, Deviation] = {}
+    outer = [i for i, lane in enumerate(network.lanes) if lane.road is not None and lane.right is None]
+    roomy = [i for i in outer if network.lanes[i].length_m > 75.0 and not _beside_parking(network, i)]
+    for index in rng.permutation(np.array(roomy, dtype=np.int64))[:zones].tolist():
+        lane = network.lanes[index]
+        length = float(np.round(rng.uniform(18.0, 26.0), 1))
+        start = float(np.round(rng.uniform(22.0, lane.length_m - length - 24.0), 1))
+        if _turning(lane, start - _RAMP_M, start + length + _RAMP_M) > _STRAIGHT_RAD:
+            continue
+        obstacles += _zone(lane, start, length)
+        detours[index] = Deviation(start - _RAMP_M, _RAMP_M, length, _ASIDE_M, "construction")
+    for index in rng.choice(np.array(outer, dtype=np.int64), bins).tolist():
+        lane = network.lanes[index]
+        pose = _beside(lane, float(rng.uniform(8.0, lane.length_m - 8.0)), -(_kerb(network, index) + 0.5))
+        obstacles.append(Obstacle(pose, *_BIN, ObjectType.GENERIC_OBJECT))
+    return Construction(tuple(obstacles), detours)
+
+
+def obstacle_types(construction: Construction) -> npt.NDArray[np.int64]:
+    """(M,): classes of the obstacles."""
+    return np.array([int(o.kind) for o in construction.obstacles], dtype=np.int64)
+
+
+def _beside_parking(network: RoadNetwork, index: int) -> bool:
+    road = network.roads[network.lanes[index].road or 0]
+    return road.parking[1] if index in road.lanes_forward else road.parking[0]
+
+
+def _turning(lane: Lane, start_m: float, end_m: float) -> float:
+    """How much a lane turns between two places, rad."""
+    heading = np.unwrap(lane.centerline[:, 2])
+    low, high = (int(np.clip(at, 0, len(heading) - 1)) for at in (start_m, end_m))
+    return float(np.ptp(heading[low : high + 1]))
+
+
+def _kerb(network: RoadNetwork, index: int) -> float:
+    """From a lane's centre line to the pavement on its right, m."""
+    lane = network.lanes[index]
+    outermost = len(lane.centerline)
+    edge = float(np.hypot(*(lane.ring[outermost] - lane.centerline[-1, :2])))
+    return edge + (2.5 if _beside_parking(network, index) else 0.0)
+
+
+def _beside(lane: Lane, along_m: float, offset_m: float) -> FloatArray:
+    line = lane.centerline
+    at = int(np.clip(round(along_m / lane.length_m * (len(line) - 1)), 0, len(line) - 1))
+    xy = offset_left(line[at : at + 1, :2], line[at : at + 1, 2], offset_m)[0]
+    return np.append(xy, line[at, 2])
+
+
+def _zone(lane: Lane, start_m: float, length_m: float) -> list[Obstacle]:
+    """A sign, a taper of cones, a row of barriers, and cones back to the kerb."""
+    things = [Obstacle(_beside(lane, start_m - 12.0, -3.1), *_SIGN, ObjectType.CZONE_SIGN)]
+    end = start_m + length_m
+    for k in range(4):
+        share = k / 3.0
+        for at in (start_m + share * _TAPER_M, end - share * _TAPER_M):
+            pose = _beside(lane, at, -2.35 + 0.95 * share)
+            things.append(Obstacle(pose, *_CONE, ObjectType.TRAFFIC_CONE))
+    barriers = np.arange(start_m + _TAPER_M + 2.0, end - _TAPER_M - 1.0, 2.4)
+    things += [Obstacle(_beside(lane, float(at), -1.6), *_BARRIER, ObjectType.BARRIER) for at in barriers]
+    return things
