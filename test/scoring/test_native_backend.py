@@ -154,14 +154,36 @@ def test_without_a_kernel_scoring_warns_once_and_runs_on_torch(made, monkeypatch
         library.load.cache_clear()
 
 
-def test_a_kernel_of_another_version_is_refused(tmp_path):
+@pytest.fixture
+def old_kernel(tmp_path):
+    """A library that says it is of interface -1."""
     source = tmp_path / "old.c"
     source.write_text("#include <stdint.h>\nint64_t pair_drive_abi(void) { return -1; }\n", encoding="utf-8")
-    subprocess.run(
-        [build.find_compiler(), "-shared", "-fPIC", "-x", "c", source, "-o", tmp_path / "old.so"], check=True
-    )
+    path = tmp_path / "old.so"
+    subprocess.run([build.find_compiler(), "-shared", "-fPIC", "-x", "c", source, "-o", path], check=True)
+    return path
+
+
+def test_a_kernel_of_another_version_is_refused(old_kernel):
     with pytest.raises(OSError, match="got -1; build it anew"):
-        library.open_library(tmp_path / "old.so")
+        library.open_library(old_kernel)
+
+
+def test_an_old_kernel_is_passed_over_for_one_that_fits_and_named_where_there_is_none(old_kernel, monkeypatch, caplog):
+    present = library.candidates_of_path(Path(library.__file__).parent)
+    try:
+        monkeypatch.setattr(library, "candidates_of_path", lambda folder: (old_kernel, *present))
+        library.load.cache_clear()
+        with caplog.at_level(logging.WARNING):
+            assert library.load() is not None
+        assert not caplog.records
+        monkeypatch.setattr(library, "candidates_of_path", lambda folder: (old_kernel,))
+        library.load.cache_clear()
+        with caplog.at_level(logging.WARNING):
+            assert library.load() is None
+        assert "got -1; build it anew" in caplog.records[0].getMessage()
+    finally:
+        library.load.cache_clear()
 
 
 def test_the_build_makes_a_library_that_loads_and_keeps_it_while_it_is_current(tmp_path):

@@ -137,18 +137,30 @@ def open_library(path: Path) -> ctypes.CDLL:
 
 @functools.lru_cache(maxsize=1)
 def load() -> ctypes.CDLL | None:
-    """The compiled kernel, or None (with one warning in the log that says how to build it) where there is none."""
+    """The compiled kernel, or None (with one warning in the log that says how to build it) where none loads.
+
+    Of several builds the newest that loads is taken, so that one left behind by another kind of build is passed over.
+    """
     folder = Path(__file__).parent
-    for path in candidates_of_path(folder):
-        if path.exists():
-            try:
-                return open_library(path)
-            except OSError as error:
-                _LOG.warning("scoring runs on the slower torch path: the native kernel does not load: %s", error)
-                return None
+    refused = ""
+    present = [path for path in candidates_of_path(folder) if path.exists()]
+    for path in sorted(present, key=lambda path: path.stat().st_mtime, reverse=True):
+        library, reason = _try_to_open(path)
+        if library is not None:
+            return library
+        refused += f" ({reason})"
     _LOG.warning(
-        "scoring runs on the slower torch path: no native kernel in %s; build it with "
+        "scoring runs on the slower torch path: no native kernel in %s%s; build it with "
         "`python -m pair_drive_core.scoring.native.build`",
         folder,
+        refused,
     )
     return None
+
+
+def _try_to_open(path: Path) -> tuple[ctypes.CDLL | None, str]:
+    """The library, or None and why not."""
+    try:
+        return open_library(path), ""
+    except OSError as error:
+        return None, str(error)
