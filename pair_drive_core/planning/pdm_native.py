@@ -1,4 +1,4 @@
-"""PDM-Closed's proposals unrolled by the compiled kernel."""
+"""PDM-Closed's proposals driven by the compiled kernel."""
 
 from __future__ import annotations
 
@@ -6,40 +6,30 @@ import ctypes
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
-from pair_drive_core.planning.pdm_leaders import SEARCH_INTERVAL, SEARCHES, Obstacles
-from pair_drive_core.planning.pdm_paths import ParallelPaths
-from pair_drive_core.scene import Scene
+from pair_drive_core.planning.pdm_leaders import SEARCH_INTERVAL, SEARCHES
+from pair_drive_core.planning.pdm_unrolling import ProposalRace
 from pair_drive_core.scoring.native.library import PROPOSAL_ARRAYS, ProposalRequest
-from pair_drive_core.simulation.idm import IdmParameters
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def unroll_native(
-    library: ctypes.CDLL,
-    scene: Scene,
-    paths: ParallelPaths,
-    start: FloatArray,
-    targets: FloatArray,
-    obstacles: Obstacles,
-    driver: IdmParameters,
-) -> FloatArray:
-    """What `pdm_proposals.unroll` does, some hundred times faster.
+def unroll_native(library: ctypes.CDLL, race: ProposalRace) -> FloatArray:
+    """What `pdm_unrolling.unroll` does, some hundred times faster.
 
     Raises:
         MemoryError: if there is not enough memory for the routine's buffers.
     """
+    paths, obstacles, driver, vehicle = race.paths, race.obstacles, race.driver, race.vehicle
     rings = [np.zeros((0, 2)), *obstacles.lights]
     arrays = {
         "path_xy": paths.points,
         "path_heading": paths.headings,
         "path_progress": paths.progress,
-        "path_end": shapely.length(paths.lines),
-        "start": start,
-        "targets": targets,
+        "path_end": race.path_ends_m,
+        "start": race.start,
+        "targets": race.targets,
         "hit_offsets": obstacles.hit_offsets.astype(np.int64),
         "hit_rows": obstacles.hit_rows.astype(np.int64),
         "hit_progress": obstacles.hit_progress,
@@ -50,22 +40,16 @@ def unroll_native(
         "light_offsets": np.cumsum([ring.shape[0] for ring in rings], dtype=np.int64),
     }
     kept = [np.ascontiguousarray(arrays[name]) for name in PROPOSAL_ARRAYS]
-    vehicle = scene.vehicle
+    count, points = paths.headings.shape
     request = ProposalRequest(
-        *(paths.points.shape[0], paths.points.shape[1], targets.shape[0]),
+        *(count, points, race.targets.shape[0]),
         *(SIMULATION_STEPS, SEARCHES, SEARCH_INTERVAL, obstacles.speed.shape[0]),
-        *(STEP_S, float(scene.ego.velocity[0])),
-        *(
-            driver.min_gap_m,
-            driver.headway_s,
-            driver.max_acceleration_mps2,
-            driver.max_deceleration_mps2,
-            driver.exponent,
-        ),
+        *(STEP_S, race.ego_speed_mps, driver.min_gap_m, driver.headway_s),
+        *(driver.max_acceleration_mps2, driver.max_deceleration_mps2, driver.exponent),
         *(vehicle.length_m, vehicle.width_m, vehicle.rear_axle_to_center_m),
         *(array.ctypes.data for array in kept),
     )
-    poses = np.empty((paths.points.shape[0] * targets.shape[0], SIMULATION_STEPS, 3))
+    poses = np.empty((count * race.targets.shape[0], SIMULATION_STEPS, 3))
     if library.pair_drive_propose(ctypes.byref(request), poses.ctypes.data) != 0:
-        raise MemoryError("no memory for the native unrolling of proposals")
+        raise MemoryError("no memory for the native driving of proposals")
     return poses

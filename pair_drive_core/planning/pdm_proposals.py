@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from pair_drive_core.planning.pdm_forecast import Forecast
-from pair_drive_core.planning.pdm_leaders import SEARCH_INTERVAL, LeaderSearch, Obstacles, find_obstacles
+from pair_drive_core.planning.pdm_leaders import find_obstacles
 from pair_drive_core.planning.pdm_native import unroll_native
 from pair_drive_core.planning.pdm_paths import ParallelPaths
+from pair_drive_core.planning.pdm_unrolling import ProposalRace, unroll
 from pair_drive_core.scene import Scene, SceneError
 from pair_drive_core.scoring.native.library import load
 from pair_drive_core.simulation.idm import IdmParameters
-from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
 
 FloatArray = npt.NDArray[np.float64]
 _REACH_S = 5.0
@@ -87,43 +86,7 @@ def drive_proposals(
     start = paths.project(np.zeros(2))
     corridors = paths.corridors(start, float(targets.max()) * _REACH_S, scene.vehicle.width_m)
     obstacles = find_obstacles(scene, forecast, paths, corridors)
+    ego_speed = float(scene.ego.velocity[0])
+    race = ProposalRace(paths, start, targets, obstacles, config.driver, ego_speed, scene.vehicle)
     library = load() if native else None
-    if library is not None:
-        return paths, unroll_native(library, scene, paths, start, targets, obstacles, config.driver)
-    return paths, unroll(scene, paths, start, targets, obstacles, config.driver)
-
-
-def unroll(
-    scene: Scene,
-    paths: ParallelPaths,
-    start: FloatArray,
-    targets: FloatArray,
-    obstacles: Obstacles,
-    driver: IdmParameters,
-) -> FloatArray:
-    """Drive every target speed along every path; the readable twin of the native routine.
-
-    Args:
-        scene: ego and vehicle.
-        paths: L paths.
-        start: (L,), where the ego is on each path, m.
-        targets: (V,), m/s.
-        obstacles: what can stand in the way.
-        driver: manners.
-
-    Returns:
-        (L * V, 41, 3).
-    """
-    leaders = LeaderSearch(obstacles, scene.vehicle, shapely.length(paths.lines), (start.shape[0], targets.shape[0]))
-    progress = np.repeat(start[:, None], targets.shape[0], axis=1)
-    speed = np.full_like(progress, float(scene.ego.velocity[0]))
-    poses = np.empty((*progress.shape, SIMULATION_STEPS, 3))
-    poses[:, :, 0] = paths.poses(progress)
-    for step in range(1, SIMULATION_STEPS):
-        if step % SEARCH_INTERVAL == 0:
-            leaders.update(step // SEARCH_INTERVAL - 1, poses[:, :, step - 1], progress)
-        acceleration = driver.acceleration(speed, targets, leaders.rear - progress, leaders.speed)
-        progress = progress + STEP_S * speed
-        speed = speed + STEP_S * acceleration
-        poses[:, :, step] = paths.poses(progress)
-    return poses.reshape(-1, SIMULATION_STEPS, 3)
+    return paths, unroll(race) if library is None else unroll_native(library, race)

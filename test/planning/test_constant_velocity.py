@@ -1,50 +1,19 @@
 """The constant velocity baseline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
 from pair_drive_core.planning.planner import Planner, PrivilegedPlanner
-from pair_drive_core.scene import (
-    AgentInput,
-    DrivingCommand,
-    EgoHistory,
-    EgoState,
-    EgoStatus,
-    MapPolygons,
-    PackedRings,
-    Route,
-    Scene,
-    SceneError,
-    TrackedObjects,
-    TrafficLights,
-)
+from pair_drive_core.scene import AgentInput, DrivingCommand, EgoStatus, SceneError
 
 
 def agent_input(velocity):
     status = EgoStatus(0, np.zeros(3), np.asarray(velocity, float), np.zeros(2), DrivingCommand.STRAIGHT)
     return AgentInput((status,), {}, None)
-
-
-def bare_scene(velocity):
-    pose = torch.tensor([10.0, 20.0, 0.5], dtype=torch.float64)
-    velocity = torch.as_tensor(velocity, dtype=torch.float64)
-    ego = EgoState.at(pose, velocity, torch.zeros(2, dtype=torch.float64))
-    history = EgoHistory(torch.tensor([0]), pose[None], velocity[None], torch.zeros(1, 2, dtype=torch.float64))
-    polygons = MapPolygons(
-        (), torch.zeros(0, dtype=torch.int64), PackedRings.from_sequences([]), torch.zeros(0, dtype=torch.bool)
-    )
-    return Scene(
-        "bare",
-        0,
-        ego,
-        history,
-        TrackedObjects.empty(9, 0.5),
-        polygons,
-        Route((), torch.zeros(2, 3, dtype=torch.float64)),
-        TrafficLights.empty(41),
-    )
 
 
 def test_is_both_kinds_of_planner():
@@ -54,12 +23,14 @@ def test_is_both_kinds_of_planner():
 
 
 @pytest.mark.parametrize("velocity, speed", [((6.0, 0.0), 6.0), ((3.0, 4.0), 5.0), ((-2.0, 0.0), 2.0), ((0.0, 0.0), 0)])
-def test_drives_straight_at_the_length_of_the_velocity(velocity, speed):
+def test_drives_straight_at_the_length_of_the_velocity(roads, velocity, speed):
+    scene = roads.road()
+    ego = replace(scene.ego, velocity=torch.tensor(velocity, dtype=torch.float64))
     expected = torch.zeros(8, 3, dtype=torch.float64)
     expected[:, 0] = speed * 0.5 * torch.arange(1, 9)
     for plan in (
         ConstantVelocityPlanner().plan(agent_input(velocity)),
-        ConstantVelocityPlanner().plan_scene(bare_scene(velocity)),
+        ConstantVelocityPlanner().plan_scene(replace(scene, ego=ego)),
     ):
         torch.testing.assert_close(plan.poses, expected)
         assert plan.interval_s == 0.5
