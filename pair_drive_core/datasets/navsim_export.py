@@ -39,8 +39,8 @@ class ExportReport:
 
     Attributes:
         logs: number of logs.
-        frames: number of frames.
-        blobs: number of sensor files.
+        frames: number of frames written now.
+        blobs: number of sensor files written now.
         kept: logs that were there already, whole, from an interrupted export.
     """
 
@@ -115,16 +115,15 @@ def export_log(entry: ExportLog, folders: NavsimFolders) -> ExportReport:
         SceneError: if the log is not valid.
         DatasetError: if a sensor reading that a frame names does not exist.
     """
-    frames = len(entry.log.frames)
     path = folders.logs / f"{entry.log.name}.pkl"
     if path.is_file():
-        return ExportReport(1, frames, 0, 1)
+        return ExportReport(1, 0, 0, 1)
     entry.log.validate()
     blobs = 0
     if entry.blobs is not None:
         blobs = sum(_write_blobs(frame, entry.blobs(frame), folders.blobs) for frame in entry.log.frames)
     write_log(entry.log, path)
-    return ExportReport(1, frames, blobs, 0)
+    return ExportReport(1, len(entry.log.frames), blobs, 0)
 
 
 class FolderBlobs:

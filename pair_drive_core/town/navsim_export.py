@@ -98,6 +98,9 @@ def export_towns(
 
 def _export_layout(job: _Job) -> ExportReport:
     export = job.export
+    names = (log_name(job.layout, export.seed, vehicle) for vehicle in range(export.vehicles))
+    if all((job.folders.logs / f"{name}.pkl").is_file() for name in names):
+        return ExportReport(export.vehicles, 0, 0, export.vehicles)
     simulator = TownSimulator(Town.build(job.layout), export.seed)
     simulator.run(export.seconds)
     cutter = SceneCutter(simulator)
