@@ -12,6 +12,7 @@ from launch.actions import (
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
+    SetEnvironmentVariable,
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
@@ -93,4 +94,7 @@ def generate_launch_description() -> LaunchDescription:
     arguments.append(
         DeclareLaunchArgument("params_file", default_value=config, description="Parameter file of the planner.")
     )
-    return LaunchDescription([*arguments, OpaqueFunction(function=start_demo)])
+    profile = PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "fastdds_large_messages.xml"])
+    # Room in shared memory for images and point clouds; the names of Fast DDS 2 and 3.
+    environment = [SetEnvironmentVariable(f"{name}_DEFAULT_PROFILES_FILE", profile) for name in ("FASTRTPS", "FASTDDS")]
+    return LaunchDescription([*arguments, *environment, OpaqueFunction(function=start_demo)])

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -87,8 +87,12 @@ def drive(arguments: argparse.Namespace, folder: Path, console: Console) -> None
         "listeners": 2,
         "planner_wait_s": 60.0,
     }
+    # Without room in shared memory, point clouds and images are lost or late (docs/ros.md); Fast DDS 2 and 3.
+    profile = str(Path(get_package_share_directory(PACKAGE)) / "config" / "fastdds_large_messages.xml")
     with reserved_domain() as domain:
         environment = {
+            "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+            "FASTDDS_DEFAULT_PROFILES_FILE": profile,
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),

@@ -42,6 +42,7 @@ NAMES = {
         "IncludeLaunchDescription",
         "OpaqueFunction",
         "RegisterEventHandler",
+        "SetEnvironmentVariable",
     ],
     "launch.event_handlers": ["OnProcessExit"],
     "launch.events": ["Shutdown"],
@@ -67,7 +68,8 @@ def load(monkeypatch):
         spec = importlib.util.spec_from_file_location(name.replace(".", "_"), ROOT / "launch" / name)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        *declared, start = module.generate_launch_description().arguments[0]
+        *entities, start = module.generate_launch_description().arguments[0]
+        declared = [entity for entity in entities if type(entity).__name__ == "DeclareLaunchArgument"]
         arguments = {argument.arguments[0]: argument.keywords for argument in declared}
 
         def started(**given):
