@@ -1,6 +1,6 @@
 """The synthetic city: road network, traffic, drivers with flaws, camera and LiDAR rendering."""
 
-from pair_drive_core.town.camera_renderer import CameraRenderer, Daylight
+from pair_drive_core.town.camera_renderer import CameraRenderer
 from pair_drive_core.town.cameras import navsim_calibration, stitch_calibrations
 from pair_drive_core.town.ground import GroundTexture
 from pair_drive_core.town.layout import LayoutConfig
@@ -9,6 +9,7 @@ from pair_drive_core.town.scenes import SceneCutter
 from pair_drive_core.town.sensors import TownSensors
 from pair_drive_core.town.simulator import STEP_S, Moment, Town, TownConfig, TownSimulator
 from pair_drive_core.town.town_map import TownMap
+from pair_drive_core.town.weather import Daylight, draw_daylight
 from pair_drive_core.town.world import TownView, World
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "TownView",
     "World",
     "cast_lidar",
+    "draw_daylight",
     "navsim_calibration",
     "stitch_calibrations",
 ]

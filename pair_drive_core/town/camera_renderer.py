@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +10,7 @@ from pair_drive_core.scene import CameraCalibration
 from pair_drive_core.town.cameras import stitch_calibrations
 from pair_drive_core.town.curves import FloatArray
 from pair_drive_core.town.ground import GRASS, ByteImage, GroundTexture
+from pair_drive_core.town.weather import Daylight, expose
 from pair_drive_core.town.world import LAMP_COLORS, Shape, World
 
 _NEAR_M = 0.25
@@ -21,28 +20,8 @@ _CORNER_SIGNS = np.array(
     [[1, -1, 0], [1, 1, 0], [-1, 1, 0], [-1, -1, 0], [1, -1, 1], [1, 1, 1], [-1, 1, 1], [-1, -1, 1]], dtype=np.float64
 )
 _FACE_TURN = np.array([0.0, np.pi / 2.0, np.pi, -np.pi / 2.0])
-_HORIZON_RGB = np.array([188.0, 200.0, 212.0])
 _DETAIL_PX = 26.0
 """Things at least this tall get windows, lamps and wheels."""
-
-
-@dataclass(frozen=True)
-class Daylight:
-    """Light and air.
-
-    Attributes:
-        sun_azimuth: direction that the sun stands in, ego frame, rad.
-        sun_strength: 0 overcast, 1 bright sun.
-        sky_rgb: colour of the sky overhead.
-        haze_m: distance at which things have lost two thirds of their colour to the haze.
-        brightness: factor on the whole picture.
-    """
-
-    sun_azimuth: float = 0.8
-    sun_strength: float = 0.6
-    sky_rgb: tuple[float, float, float] = (110.0, 160.0, 220.0)
-    haze_m: float = 260.0
-    brightness: float = 1.0
 
 
 def box_corners_3d(world: World) -> FloatArray:
@@ -87,7 +66,12 @@ class CameraRenderer:
         self.ground = ground
 
     def render(
-        self, calibration: CameraCalibration, world: World, town_pose: FloatArray, daylight: Daylight | None = None
+        self,
+        calibration: CameraCalibration,
+        world: World,
+        town_pose: FloatArray,
+        daylight: Daylight | None = None,
+        rng: np.random.Generator | None = None,
     ) -> ByteImage:
         """One picture.
 
@@ -95,7 +79,8 @@ class CameraRenderer:
             calibration: of the camera at the wanted resolution.
             world: boxes around the ego, ego frame.
             town_pose: (3,), the ego's rear axle in the town, m, rad.
-            daylight: light and air.
+            daylight: light and air, the sun's direction in the ego frame.
+            rng: source of rain and noise.
 
         Returns:
             (height, width, 3) uint8 RGB.
@@ -104,13 +89,12 @@ class CameraRenderer:
         picture = np.empty((calibration.height_px, calibration.width_px, 3), dtype=np.uint8)
         self._paint_ground(picture, calibration, town_pose, daylight)
         _BoxPainter(picture, calibration, daylight).paint(world)
-        if daylight.brightness != 1.0:
-            cv2.convertScaleAbs(picture, picture, daylight.brightness, 0.0)
+        expose(picture, daylight, rng or np.random.default_rng(0))
         return picture
 
     def render_stitched(
         self, width_px: int, height_px: int, world: World, town_pose: FloatArray,
-        daylight: Daylight | None = None, supersample: int = 2,
+        daylight: Daylight | None = None, supersample: int = 2, rng: np.random.Generator | None = None,
     ) -> ByteImage:  # fmt: skip
         """The three front cameras side by side, cropped as the model wants them, at the model's size.
 
@@ -121,12 +105,13 @@ class CameraRenderer:
             town_pose: (3,), the ego in the town.
             daylight: light and air.
             supersample: pixels rendered for one pixel of the result, along each side.
+            rng: source of rain and noise.
 
         Returns:
             (height, width, 3) uint8 RGB.
         """
         cameras = stitch_calibrations(width_px * supersample, height_px * supersample)
-        parts = [self.render(camera, world, town_pose, daylight) for camera in cameras]
+        parts = [self.render(camera, world, town_pose, daylight, rng) for camera in cameras]
         joined = np.concatenate(parts, axis=1)
         if supersample == 1:
             return joined
@@ -143,7 +128,7 @@ class CameraRenderer:
         horizon = calibration.intrinsics[1, 2] + calibration.intrinsics[1, 1] * level[1] / level[2]
         top = int(np.clip(np.ceil(horizon) + 1, 0, height))
         sky = np.linspace(1.0, 0.0, max(top, 1))[:, None] ** 0.8
-        rows = sky * np.array(daylight.sky_rgb) + (1.0 - sky) * _HORIZON_RGB
+        rows = sky * np.array(daylight.sky_rgb) + (1.0 - sky) * np.array(daylight.horizon_rgb)
         picture[:top] = rows[:top, None].astype(np.uint8)
         cos, sin = np.cos(town_pose[2]), np.sin(town_pose[2])
         ego_from_town = np.array(
@@ -192,7 +177,7 @@ class CameraRenderer:
         distance = calibration.intrinsics[1, 1] * calibration.ego_t_camera[2] / np.maximum(rows - horizon, 0.5)
         clear = np.exp(-distance / daylight.haze_m)[:, None, None]
         band = picture[top:reach]
-        band[:] = (band * clear + (1.0 - clear) * _HORIZON_RGB).astype(np.uint8)
+        band[:] = (band * clear + (1.0 - clear) * np.array(daylight.horizon_rgb)).astype(np.uint8)
 
 
 class _BoxPainter:
@@ -262,7 +247,7 @@ class _BoxPainter:
         shade = np.column_stack((sunny, np.full(count, 0.85 + 0.25 * light.sun_strength), np.full(count, 0.35)))
         base = np.clip(world.color[:, None, :] * shade[..., None], 0.0, 255.0)
         clear = np.exp(-distance / light.haze_m)[:, None, None]
-        mixed: FloatArray = base * clear + (1.0 - clear) * _HORIZON_RGB
+        mixed: FloatArray = base * clear + (1.0 - clear) * np.array(light.horizon_rgb)
         return mixed
 
     def _facing(self, world: World, corners: FloatArray) -> npt.NDArray[np.bool_]:

@@ -74,12 +74,14 @@ class SignalHead:
         facing: direction that it shines in, rad.
         junction: index of its junction.
         arm: the arm whose traffic it holds.
+        hangs: whether it hangs from a wire rather than standing on a pole.
     """
 
     position: FloatArray
     facing: float
     junction: int
     arm: int
+    hangs: bool
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ def _place_heads(network: RoadNetwork) -> list[SignalHead]:
         for arm, heading in junction.arm_headings.items():
             out, right = unit(heading), unit(heading + np.pi / 2.0)
             far = junction.center - out * (junction.setback_m - 3.5) + right * 2.2
-            near = junction.center + out * (junction.setback_m - 1.0) + right * (junction.setback_m - 1.3)
-            heads.append(SignalHead(snap(np.append(far, 5.3)), heading, index, arm))
-            heads.append(SignalHead(snap(np.append(near, 2.9)), heading, index, arm))
+            near = junction.crosswalks[arm].ring[1] + 0.5 * out + 1.0 * right
+            heads.append(SignalHead(snap(np.append(far, 5.3)), heading, index, arm, hangs=True))
+            heads.append(SignalHead(snap(np.append(near, 2.9)), heading, index, arm, hangs=False))
     return heads

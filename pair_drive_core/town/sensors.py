@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, CameraCalibration, CameraImage, LidarSweep
-from pair_drive_core.town.camera_renderer import CameraRenderer, Daylight
+from pair_drive_core.town.camera_renderer import CameraRenderer
 from pair_drive_core.town.cameras import HEIGHT_PX, WIDTH_PX, navsim_calibration
 from pair_drive_core.town.ground import ByteImage, GroundTexture
 from pair_drive_core.town.lidar import LidarConfig, cast_lidar
 from pair_drive_core.town.scenes import SceneCutter
 from pair_drive_core.town.simulator import TownSimulator
+from pair_drive_core.town.weather import Daylight
 from pair_drive_core.town.world import TownView, World
 
 
@@ -64,9 +66,11 @@ class TownSensors:
         world = world or self.world(step, vehicle)
         height_px = round(width_px * HEIGHT_PX / WIDTH_PX)
         images = {}
+        rng = self._rng(step, vehicle, 5)
         for name in names:
             calibration: CameraCalibration = navsim_calibration(name).scaled(width_px, height_px)
-            rgb = self._renderer.render(calibration, world, self._pose(step, vehicle), self._light(step, vehicle))
+            pose, light = self._pose(step, vehicle), self._light(step, vehicle)
+            rgb = self._renderer.render(calibration, world, pose, light, rng)
             images[name] = CameraImage(calibration, rgb, self._time_us(step))
         return images
 
@@ -83,14 +87,13 @@ class TownSensors:
         world = world or self.world(step, vehicle)
         light = self._light(step, vehicle)
         pose = self._pose(step, vehicle)
-        return self._renderer.render_stitched(width_px, height_px, world, pose, light, supersample)
+        rng = self._rng(step, vehicle, 4)
+        return self._renderer.render_stitched(width_px, height_px, world, pose, light, supersample, rng)
 
     def lidar(self, step: int, vehicle: int = TownSimulator.ego, world: World | None = None) -> LidarSweep:
         """One sweep; its noise depends on town, seed, step and vehicle alone."""
         world = world or self.world(step, vehicle)
-        simulator = self.simulator
-        frame = round(simulator.moments[step].time_s * 10.0)
-        rng = np.random.default_rng([simulator.town.layout_seed, simulator.seed, frame, vehicle, 3])
+        rng = self._rng(step, vehicle, 3)
         return cast_lidar(world, rng, self.lidar_config, self._time_us(step))
 
     def agent_input(
@@ -113,8 +116,13 @@ class TownSensors:
     def _light(self, step: int, vehicle: int) -> Daylight:
         """The daylight with the sun turned into the ego frame."""
         heading = float(self.simulator.moments[step].pose[vehicle, 2])
-        light = self.daylight
-        return Daylight(light.sun_azimuth - heading, light.sun_strength, light.sky_rgb, light.haze_m, light.brightness)
+        return replace(self.daylight, sun_azimuth=self.daylight.sun_azimuth - heading)
+
+    def _rng(self, step: int, vehicle: int, purpose: int) -> np.random.Generator:
+        """Noise that depends on town, seed, time, vehicle and purpose alone."""
+        simulator = self.simulator
+        frame = round(simulator.moments[step].time_s * 10.0)
+        return np.random.default_rng([simulator.town.layout_seed, simulator.seed, frame, vehicle, purpose])
 
     def _time_us(self, step: int) -> int:
         return round(self.simulator.moments[step].time_s * 1e6)

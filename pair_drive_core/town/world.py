@@ -227,14 +227,15 @@ class TownView:
         count = len(heads)
         poses = np.array([[*h.position[:2], h.facing] for h in heads]).reshape(count, 3)
         base = np.array([h.position[2] for h in heads]).reshape(count)
-        pole = np.column_stack((np.full(count, 0.16), np.full(count, 0.16), base))
+        foot = np.where([h.hangs for h in heads], base - 0.3, 0.0)
+        pole = np.column_stack((np.full(count, 0.16), np.full(count, 0.16), base - foot))
         behind = poses.copy()
         behind[:, :2] -= unit(poses[:, 2]) * 0.2
         gray = np.tile(np.array([70, 72, 75], dtype=np.uint8), (count, 1))
         dark = np.tile(np.array([25, 25, 22], dtype=np.uint8), (count, 1))
         # Twice life size: at a few pixels a degree a real lens would not colour one pixel.
         case = np.tile(np.array([0.35, 0.65, 1.6]), (count, 1))
-        return _stack([(behind, pole, np.zeros(count), gray, Shape.POLE), (poses, case, base - 0.2, dark, Shape.HEAD)])
+        return _stack([(behind, pole, foot, gray, Shape.POLE), (poses, case, base - 0.2, dark, Shape.HEAD)])
 
     def _lit(self, time_s: float) -> World:
         boxes, town = self._heads, self.simulator.town
