@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pair_drive_core.geometry import box_corners, boxes_intersect
 from pair_drive_core.scene import (
     PLAN_STEPS,
     STATE_SIZE,
@@ -24,6 +23,7 @@ from pair_drive_core.scoring.prepared import PreparedScenes
 from pair_drive_core.simulation.log_replay import replay_objects
 from pair_drive_core.simulation.past import past_states
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S, plan_sampling
+from pair_drive_core.simulation.traffic import select_objects, touches_ego_at_start
 
 STOPPED_SPEED_MPS = 0.05
 """A track first seen at most this fast counts as standing (nuPlan `is_track_stopped`)."""
@@ -138,7 +138,7 @@ class _Packer:
         if tracks is None:
             objects = replay_objects(_shift_objects(scene.objects, origin), self.metric.key_frames)
             if self.metric is Metric.V2:
-                objects = _without(objects, _touches_ego_at_start(objects, self.ego[-1], scene))
+                objects = select_objects(objects, ~touches_ego_at_start(scene, objects, origin))
         else:
             tracks.validate()
             if tracks.states.shape[0] < steps or abs(tracks.interval_s - STEP_S) > 1e-9:
@@ -238,29 +238,6 @@ def _shift_rings(rings: PackedRings, origin: Tensor) -> PackedRings:
 def _shift_objects(objects: TrackedObjects, origin: Tensor) -> TrackedObjects:
     states = torch.where(objects.present[..., None], _shift(objects.states, origin), 0.0)
     return TrackedObjects(objects.tokens, objects.types, objects.sizes, states, objects.present, objects.interval_s)
-
-
-def _without(objects: TrackedObjects, drop: Tensor) -> TrackedObjects:
-    keep = (~drop).nonzero()[:, 0]
-    return TrackedObjects(
-        tuple(objects.tokens[i] for i in keep.tolist()),
-        objects.types[keep],
-        objects.sizes[keep],
-        objects.states[:, keep],
-        objects.present[:, keep],
-        objects.interval_s,
-    )
-
-
-def _touches_ego_at_start(objects: TrackedObjects, ego: Tensor, scene: Scene) -> Tensor:
-    """(N,) bool: objects whose box touches the ego's at t0 (official `LogReplayTrafficAgents`)."""
-    vehicle, heading = scene.vehicle, ego[2]
-    center = vehicle.rear_axle_to_center_m * torch.stack((heading.cos(), heading.sin()))
-    size = ego.new_tensor([vehicle.length_m, vehicle.width_m])
-    ego_corners = box_corners(center, heading, size[0], size[1])
-    start, sizes = objects.states[0], objects.sizes.to(torch.float64)
-    corners = box_corners(start[:, :2], start[:, 2], sizes[:, 0], sizes[:, 1])
-    return objects.present[0] & boxes_intersect(corners, ego_corners)
 
 
 def _stopped_when_first_seen(states: Tensor, present: Tensor, is_agent: Tensor) -> Tensor:

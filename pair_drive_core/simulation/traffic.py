@@ -60,18 +60,24 @@ class LogReplayTraffic:
         return select_objects(recorded, ~touches_ego_at_start(scene, recorded))
 
 
-def touches_ego_at_start(scene: Scene, objects: TrackedObjects) -> Tensor:
+def touches_ego_at_start(scene: Scene, objects: TrackedObjects, origin: Tensor | None = None) -> Tensor:
     """Which objects are there at t0 with a box that shares a point with the ego's.
+
+    Args:
+        scene: ego and vehicle.
+        objects: N objects, the first row at t0.
+        origin: (2,), global position of the origin of the objects' frame; the global frame by default.
 
     Returns:
         (N,) bool.
     """
     vehicle, pose = scene.vehicle, scene.ego.pose.to(torch.float64)
+    start, sizes = objects.states[0].to(torch.float64), objects.sizes.to(torch.float64)
     # Boxes are compared around the ego, so that map coordinates of 1e6 m cost no digits.
+    rear_axle = pose[:2] if origin is None else pose[:2] - origin
     center = vehicle.rear_axle_to_center_m * torch.stack((pose[2].cos(), pose[2].sin()))
     ego = box_corners(center, pose[2], pose.new_tensor(vehicle.length_m), pose.new_tensor(vehicle.width_m))
-    start, sizes = objects.states[0].to(torch.float64), objects.sizes.to(torch.float64)
-    corners = box_corners(start[:, :2] - pose[:2], start[:, 2], sizes[:, 0], sizes[:, 1])
+    corners = box_corners(start[:, :2] - rear_axle, start[:, 2], sizes[:, 0], sizes[:, 1])
     return objects.present[0] & boxes_intersect(corners, ego)
 
 
