@@ -21,7 +21,7 @@ Backend = Literal["auto", "torch", "native"]
 
 CHUNK_CPU = 256
 CHUNK_CUDA = 16384
-"""Rollouts that torch scores at a time; about 0.7 MB each in float32 (see docs/scoring.md)."""
+"""Rollouts that torch scores at a time; about 0.4 MB each in float32 (see docs/scoring.md)."""
 
 
 def native_index(prepared: PreparedScenes, backend: Backend) -> NativeIndex | None:

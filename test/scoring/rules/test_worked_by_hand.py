@@ -64,7 +64,8 @@ def test_projections_look_at_the_future_object_from_the_present_axle(road, backe
 
 def test_a_standing_ego_is_never_at_fault(road, backend):
     scene = road.scene([road.object("comer", 30.0, heading=3.14159, speed=8.0)], speed=0.0)
-    assert sub(judge(scene, road.plan(0.0), backend=backend), "NC") == 1.0
+    scores = judge(scene, road.plan(0.0), backend=backend)
+    assert sub(scores, "NC") == 1.0 and sub(scores, "TTC") == 1.0
 
 
 def side_impact(road):
@@ -86,6 +87,15 @@ def test_a_lateral_contact_between_lanes_is_at_fault(road, backend):
     scores = judge(road.scene([side_impact(road)], polygons=lanes, speed=1.0), road.plan(1.0), backend=backend)
     assert sub(scores, "NC") == 0.0
     assert sub(scores, "TTC") == 0.0, "neither ahead nor behind, and the ego is not in one lane"
+
+
+@pytest.mark.parametrize(("start", "value"), [(-60.0, 0.0), (4.0, 1.0)])
+def test_the_axle_in_an_intersection_makes_lateral_projections_count(road, start, value, backend):
+    """An intersection that only the front of the ego reaches changes nothing."""
+    crossing = (*road.POLYGONS, ("crossing", MapLayer.INTERSECTION, road.rectangle(start, 160, -1.75, 5.25), False))
+    scene = road.scene([side_impact(road)], polygons=crossing, speed=1.0)
+    scores = judge(scene, road.plan(1.0), backend=backend)
+    assert sub(scores, "TTC") == value and sub(scores, "NC") == 1.0
 
 
 def test_being_hit_from_behind_between_lanes_is_no_fault(road, backend):
