@@ -159,6 +159,8 @@ def write_split(split: Split, folder: Path) -> None:
     values: dict[str, object] = {"_target_": _TARGET, "_convert_": "all"}
     for name in (*_NUMBERS, *_FLAGS, *_LISTS):
         value = getattr(scene_filter, name)
+        if "synthetic" in name and not value:
+            continue  # the older devkit (v1.1) does not know these
         values[name] = list(value) if isinstance(value, tuple) else value
     text = {"defaults": [{"scene_filter": split.name}], "data_split": split.data_split}
     _write_yaml(folder / "scene_filter" / f"{split.name}.yaml", values)

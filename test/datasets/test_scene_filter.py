@@ -46,6 +46,14 @@ def test_a_split_comes_back(tmp_path):
     assert read_split(tmp_path / "town.yaml") == split
 
 
+def test_a_filter_without_a_second_stage_is_understood_by_the_older_devkit(tmp_path):
+    write_split(Split("town", "test", SceneFilter()), tmp_path)
+    assert "synthetic" not in (tmp_path / "scene_filter" / "town.yaml").read_text()
+    two = Split("two", "test", SceneFilter(include_synthetic_scenes=True, synthetic_scene_tokens=("a",)))
+    write_split(two, tmp_path)
+    assert read_split(tmp_path / "two.yaml") == two
+
+
 def test_the_official_form_is_read(tmp_path):
     (tmp_path / "scene_filter").mkdir()
     (tmp_path / "navtest.yaml").write_text("defaults:\n  - scene_filter: navtest\n\ndata_split: test\n")
