@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,49 +33,10 @@ def ros_domain(monkeypatch):
         yield domain
 
 
-class Peer:
-    """A node of the test itself, with an executor that the test turns."""
-
-    def __init__(self, domain):
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-
-        self._rclpy = rclpy
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node("peer", context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-
-    def collect(self, message_type, topic, qos=10):
-        """A list that grows by each message on the topic."""
-        received = []
-        self.node.create_subscription(message_type, topic, received.append, qos)
-        return received
-
-    def spin_until(self, condition, timeout_s, period_s=0.02):
-        """Turn the executor until the condition holds; returns whether it came to hold."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            if condition():
-                return True
-            self._executor.spin_once(timeout_sec=period_s)
-        return bool(condition())
-
-    def spin_for(self, duration_s):
-        """Turn the executor for a while."""
-        self.spin_until(lambda: False, duration_s)
-
-    def close(self):
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self._rclpy.shutdown(context=self.context)
-
-
 @pytest.fixture
 def peer(ros_domain):
     """A node of the test itself."""
-    node = Peer(ros_domain)
+    node = _beside("ros_peers").Peer(ros_domain)
     yield node
     node.close()
 
@@ -105,6 +65,18 @@ def start_process(ros_domain, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         log.close()
+
+
+@pytest.fixture
+def rig(peer):
+    """Publishers of all inputs of the planner."""
+    return _beside("ros_peers").SensorRig(peer)
+
+
+@pytest.fixture
+def planner_process(peer, start_process):
+    """A planner node in a process of its own; not started yet."""
+    return _beside("ros_peers").PlannerProcess(peer, start_process)
 
 
 def _beside(name):
