@@ -213,7 +213,8 @@ class _BoxPainter:
                 if len(polygon) >= 3:
                     cv2.fillConvexPoly(self.picture, polygon, colors[i, face].tolist(), cv2.LINE_8, 3)
                 if whole[i]:
-                    self._paint_detail(shape, face, pixels[i, _FACES[face]], colors[i, face])
+                    ground = (float(chosen.base_m[i]), float(chosen.size[i, 2]))
+                    self._paint_detail(shape, face, pixels[i, _FACES[face]], colors[i, face], ground)
             if shape == Shape.HEAD and whole[i] and chosen.lamp[i] >= 0 and facing[i, 0]:
                 self._paint_lamp(pixels[i, _FACES[0]], int(chosen.lamp[i]))
 
@@ -300,23 +301,34 @@ class _BoxPainter:
             radius = max(round(tall * 0.17 * 8.0), 8 if light == lamp else 1)
             cv2.circle(self.picture, at, radius, color, -1, cv2.LINE_AA, 3)
 
-    def _paint_detail(self, shape: int, face: int, quad: FloatArray, color: FloatArray) -> None:
-        """Lamps, wheels and windows on faces that are large enough to show them."""
+    def _paint_detail(
+        self, shape: int, face: int, quad: FloatArray, color: FloatArray, ground: tuple[float, float]
+    ) -> None:
+        """Lamps, wheels and windows on faces that are large enough to show them.
+
+        Args:
+            shape: what the box is.
+            face: which of its faces.
+            quad: (4, 2), corners of the face, px.
+            color: of the face.
+            ground: height of the box's bottom over the ground and height of the box, m.
+        """
         if face > 3 or shape not in (Shape.BODY, Shape.BUILDING, Shape.CABIN):
             return
         tall = float(np.hypot(*(quad[3] - quad[0])))
         if tall < _DETAIL_PX:
             return
+        base, height = ground
         if shape == Shape.BUILDING:
             self._paint_windows(quad, color)
         elif shape == Shape.BODY and face in (0, 2):
             lamp = (235.0, 235.0, 220.0) if face == 0 else (190.0, 20.0, 20.0)
             for left, right in ((0.04, 0.2), (0.8, 0.96)):
-                self._patch(quad, left, right, 0.5, 0.8, lamp)
-            self._patch(quad, 0.38, 0.62, 0.25, 0.45, (225.0, 225.0, 225.0))
+                self._patch(quad, left, right, 0.42 / height, 0.66 / height, lamp)
+            self._patch(quad, 0.38, 0.62, 0.2 / height, 0.34 / height, (225.0, 225.0, 225.0))
         elif shape == Shape.BODY:
             for left, right in ((0.12, 0.28), (0.72, 0.88)):
-                self._patch(quad, left, right, -0.42, 0.35, (22.0, 22.0, 24.0))
+                self._patch(quad, left, right, -base / height, 0.42 / height, (22.0, 22.0, 24.0))
 
     def _patch(
         self, quad: FloatArray, left: float, right: float, low: float, high: float, color: tuple[float, float, float]
