@@ -36,7 +36,7 @@ for tool in git make cmake g++; do
 done
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-pip=(.venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -q)
+pip=(.venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -qq)
 echo "setup: installing $(grep -c == requirements/base.lock) pinned packages into .venv"
 "${pip[@]}" -r requirements/base.lock
 echo "setup: installing $(grep -c == requirements/ros-jazzy.lock) ROS 2 Jazzy packages into .venv"
