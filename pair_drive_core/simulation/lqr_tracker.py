@@ -1,7 +1,7 @@
 """The trajectory tracker of the official simulator: two LQR problems of one step each, and a stopping controller.
 
-The official tracker solves dense 40 x 40 least-squares problems for every plan and multiplies ten 3 x 3 matrices at every
-step. The same numbers come out cheaper:
+The official tracker solves dense 40 x 40 least-squares problems for every plan and multiplies ten 3 x 3 matrices at
+every step. The same numbers come out cheaper:
 
 * The normal matrix of the speed fit does not depend on the plan (cos^2 + sin^2 = 1), so the fit is one constant matrix.
 * The curvature fit, written in the curvatures instead of their rates, has a tridiagonal normal matrix.
@@ -64,7 +64,7 @@ def make_reference(poses: Tensor) -> Reference:
     along = heading.cos() * step[..., 0] + heading.sin() * step[..., 1]
     speed = along @ constants.speed_fit
     curvature = _fit_curvature(wrap_angle(step[..., 2]), speed)
-    moments = (curvature @ constants.curvature_moments).unflatten(-1, (_SEGMENTS, 5))
+    moments = (curvature @ constants.curvature_moments).reshape(*curvature.shape, 5)
     return Reference(poses, speed[..., constants.look_ahead], moments)
 
 
@@ -132,8 +132,8 @@ def _steering_rate(reference: Reference, step: int, state: Tensor, acceleration:
 def _fit_curvature(turn: Tensor, speed: Tensor) -> Tensor:
     """Curvature at each step from heading changes: regularised least squares, solved as a tridiagonal system.
 
-    Minimises sum (v_i dt c_i - turn_i)^2 + eps c_0^2 + r sum (c_i - c_{i-1})^2 with r = penalty / dt^2. Elimination keeps
-    the excess of each pivot over r, which has no cancellation however slow the vehicle is.
+    Minimises sum (v_i dt c_i - turn_i)^2 + eps c_0^2 + r sum (c_i - c_{i-1})^2 with r = penalty / dt^2. Elimination
+    keeps the excess of each pivot over r, which has no cancellation however slow the vehicle is.
 
     Args:
         turn: (..., 40), rad.
