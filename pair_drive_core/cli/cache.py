@@ -32,6 +32,7 @@ def build(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
     backend: Annotated[Backend, typer.Option(help="Where jobs run.")] = Backend.PROCESSES,
     synthetic_scenes: Annotated[Path | None, typer.Option(help="Folder of second-stage scenes.")] = None,
+    compression: Annotated[int, typer.Option(min=0, max=9, help="0 loads fastest, 1 takes half the room.")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out and list what cannot be read.")] = False,
     check_blobs: Annotated[
         bool, typer.Option("--check-blobs", help="Also require the planner's sensor files.")
@@ -45,6 +46,7 @@ def build(
         skip_bad,
         check_blobs,
         synthetic_scenes,
+        compression,
     )
     with _progress() as show:
         report = build_scene_cache(settings, out, workers or os.cpu_count() or 1, backend, show)

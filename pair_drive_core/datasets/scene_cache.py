@@ -239,7 +239,7 @@ class SceneCache:
         if zlib.crc32(data) != record.crc32:
             raise DatasetError(path, f"scene {record.token} is torn; build the cache again")
         try:
-            return decode_scene(data)
+            return decode_scene(data, validate=False)  # it was valid when it was written, and its checksum holds
         except SceneError as error:
             raise DatasetError(path, f"scene {record.token}: {error}") from error
 

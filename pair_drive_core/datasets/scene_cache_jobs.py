@@ -34,6 +34,7 @@ class CacheSettings:
         skip_bad: leave out what cannot be read and list it, instead of stopping.
         check_blobs: also require the sensor files of frame t0 that the planner reads (first stage).
         synthetic_scenes: folder of the second-stage scenes, for benchmarks that have them.
+        compression: zlib's level, 0 (largest files, fastest to load) to 9.
     """
 
     folders: NavsimFolders
@@ -41,6 +42,7 @@ class CacheSettings:
     skip_bad: bool = False
     check_blobs: bool = False
     synthetic_scenes: Path | None = None
+    compression: int = 0
 
     def fingerprint(self, files: list[Path], *more: object) -> str:
         """Changes whenever the scenes made from some files could change."""
@@ -49,6 +51,7 @@ class CacheSettings:
             "filter": asdict(self.scene_filter),
             "check_blobs": self.check_blobs,
             "skip_bad": self.skip_bad,
+            "compression": self.compression,
             "files": [_stamp(path) for path in files],
             "maps": [_stamp(path) for path in sorted(self.folders.maps.glob("*/*/map.gpkg"))],
             "more": more,
@@ -185,7 +188,7 @@ def _map_index(maps: Path, location: str) -> MapIndex:
 
 def _packed(make: Callable[[], Scene], token: str, job: CacheJob, skipped: list[SkippedScene]) -> bytes | None:
     try:
-        return encode_scene(make())
+        return encode_scene(make().validate(), job.settings.compression)
     except (DatasetError, FileNotFoundError) as error:
         # A broken map concerns every scene: skipping would leave nothing and call it success.
         if not job.settings.skip_bad or (isinstance(error, DatasetError) and error.path.suffix != ".pkl"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -24,17 +25,26 @@ _TENSOR_KEY = "tensor"
 PartT = TypeVar("PartT")
 
 
-def encode_scene(scene: Scene) -> bytes:
-    """Pack a scene: tensors as they are, everything else as a JSON document beside them."""
+def encode_scene(scene: Scene, level: int = 1) -> bytes:
+    """Pack a scene: tensors as they are, everything else as a JSON document beside them.
+
+    Args:
+        scene: what to pack.
+        level: zlib's, 0 (stored, fastest to read) to 9.
+    """
     tensors: dict[str, Tensor] = {}
     document = _to_document(scene, "", tensors)
     # One key only: safetensors writes several in no fixed order, and equal scenes shall be equal bytes.
     metadata = {_DOCUMENT_KEY: json.dumps({"format": FORMAT, _DOCUMENT_KEY: document})}
-    return zlib.compress(safetensors.torch.save(tensors, metadata), level=1)
+    return zlib.compress(safetensors.torch.save(tensors, metadata), level=level)
 
 
-def decode_scene(data: bytes) -> Scene:
+def decode_scene(data: bytes, validate: bool = True) -> Scene:
     """Unpack a scene and validate it.
+
+    Args:
+        data: from `encode_scene`.
+        validate: False where the bytes have a checksum of their own and were valid when they were written.
 
     Raises:
         SceneError: for bytes that are damaged, of another version, or not a scene.
@@ -50,7 +60,8 @@ def decode_scene(data: bytes) -> Scene:
     if document.get("format") != FORMAT:
         raise SceneError(f"packed scene: expected {FORMAT}, got {document.get('format')!r}")
     try:
-        return _from_document(Scene, document[_DOCUMENT_KEY], tensors).validate()
+        scene = _from_document(Scene, document[_DOCUMENT_KEY], tensors)
+        return scene.validate() if validate else scene
     except (KeyError, TypeError) as error:
         raise SceneError(f"packed scene: not a whole scene ({type(error).__name__}: {error})") from None
 
@@ -72,9 +83,15 @@ def _to_document(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:  # n
 
 def _from_document(kind: type[PartT], document: dict[str, Any], tensors: dict[str, Tensor]) -> PartT:
     """A dataclass of the data model."""
+    fields = _fields(kind)  # type: ignore[arg-type]
+    return kind(**{name: _from_value(hint, document[name], tensors) for name, hint in fields})
+
+
+@functools.lru_cache(maxsize=64)
+def _fields(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """Names and types of a dataclass's fields; resolving the types takes longer than reading a scene."""
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: _from_value(hints[name], document[name], tensors) for name in names})
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind))
 
 
 def _from_value(hint: Any, value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401 - typed by the hint

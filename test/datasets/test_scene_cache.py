@@ -90,6 +90,14 @@ def test_several_processes_give_the_same_files(settings, root, tmp_path):
         assert path.read_bytes() == (tmp_path / "parallel" / path.name).read_bytes()
 
 
+def test_compressed_scenes_are_the_same_in_less_room(settings, root, tmp_path):
+    build_scene_cache(settings, root)
+    build_scene_cache(replace(settings, compression=1), tmp_path / "small")
+    for plain, small in zip(SceneCache(root), SceneCache(tmp_path / "small"), strict=True):
+        assert_equal(plain, small)
+    assert (tmp_path / "small" / "aa.scenes").stat().st_size < 0.6 * (root / "aa.scenes").stat().st_size
+
+
 def test_nothing_is_built_twice(settings, root):
     build_scene_cache(settings, root)
     stamps = {p.name: p.stat().st_mtime_ns for p in root.iterdir()}
