@@ -53,10 +53,13 @@ def ego_areas(rollouts: Rollouts, prepared: PreparedScenes, index: PolygonIndex)
     points = torch.cat((rollouts.corners, rollouts.center[..., None, :], rollouts.states[..., None, :2]), dim=-2)
     points = points.reshape(-1, 6, 2)
     place, polygon = _nearby(rollouts, prepared, index)
-    inside = index.contains(points[place], polygon)
     layer, on_route = prepared.polygon_layers[polygon], prepared.polygon_on_route[polygon]
     is_lane, is_drivable = _is_layer(layer, _LANE_LAYERS), _is_layer(layer, _DRIVABLE_LAYERS)
     is_intersection = layer == int(MapLayer.INTERSECTION)
+    # Corners matter everywhere, the centre in lanes of the route and intersections, the axle in intersections only.
+    corner = torch.ones_like(is_lane)
+    wanted = torch.stack((*(corner,) * 4, (is_lane & on_route) | is_intersection, is_intersection), dim=-1)
+    inside = index.contains(points[place], polygon, wanted)
     total = points.shape[0]
     corners = inside[:, :4]
     lanes = torch.zeros(total, dtype=torch.int32, device=points.device)

@@ -85,19 +85,22 @@ class PolygonIndex:
             torch.cat((start, end), dim=-1)[edge[order]].T.contiguous(),
         )
 
-    def contains(self, points: Tensor, polygon: Tensor) -> Tensor:
+    def contains(self, points: Tensor, polygon: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Whether polygons strictly contain points (a point on the boundary is outside; even-odd rule).
 
         Args:
             points: (Q, P, 2), m.
             polygon: (Q,) int64, which polygon the points of a row are tested against.
+            wanted: (Q, P) bool, points that are asked about; all by default.
 
         Returns:
-            (Q, P) bool.
+            (Q, P) bool, False where not asked.
         """
         rows, columns = points.shape[:2]
         low, high = self.low.index_select(0, polygon), self.high.index_select(0, polygon)
         in_box = ((points >= low[:, None]) & (points <= high[:, None])).all(-1)
+        if wanted is not None:
+            in_box &= wanted
         flat = in_box.reshape(-1).nonzero()[:, 0]
         owner = polygon.index_select(0, flat.div(columns, rounding_mode="floor"))
         x, y = points.reshape(-1, 2).index_select(0, flat).unbind(-1)
