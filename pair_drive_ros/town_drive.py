@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pair_drive_core.geometry import relative_se2
+from pair_drive_core.planning.pdm_closed import pdm_reference
 from pair_drive_core.scene import PACIFICA, CameraImage, DrivingCommand, EgoStatus, LidarSweep, Scene
+from pair_drive_core.scoring import Metric, PdmScores, score
 from pair_drive_core.simulation.plan_follower import TimedPlan, follow
 from pair_drive_core.town import STEP_S, SceneCutter, Town, TownSensors, TownSimulator
 
@@ -100,6 +103,12 @@ class TownDrive:
     def scene_at(self, step: int) -> Scene | None:
         """Ground truth of a moment; None as long as its future is not known."""
         return self._cutter.scene_at(step) if step in self._cutter.steps else None
+
+    def score_of(self, scene: Scene, plan: TimedPlan) -> PdmScores:
+        """PDM score (v1) of a plan against the ground truth of its own t0."""
+        poses = relative_se2(scene.ego.pose, torch.from_numpy(plan.poses[1:]))
+        scored = replace(scene, reference=pdm_reference(scene, Metric.V1))
+        return score([scored], poses[None, None], Metric.V1)
 
     def _vehicle_state(self) -> Tensor:
         """The state of the vehicle model; taken over from the human at the first plan."""

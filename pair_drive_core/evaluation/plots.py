@@ -31,7 +31,7 @@ _RGB = npt.NDArray[np.uint8]
 _TREE_COLORS = mpl.colormaps["RdYlGn"]
 _PLAN_RGB = (30, 110, 230)
 _HUMAN_COLOR = "#222222"
-_AHEAD_M, _BEHIND_M, _SIDE_M = 55.0, 15.0, 30.0
+_AHEAD_M, _BEHIND_M, _SIDE_M = 50.0, 12.0, 48.0
 _NEAR_PLANE_M = 0.5
 _LAYER_COLORS = {
     MapLayer.ROADBLOCK: "#d9d9d9",
@@ -138,8 +138,8 @@ def scene_picture(sight: Sight, scene: Scene | None) -> bytes:
         scene: ground truth of the same moment; None where it is not known.
     """
     agent_input, plan = sight.agent_input, sight.result.plan
-    figure = Figure(figsize=(12.0, 10.2), dpi=100, layout="constrained")
-    grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 2.6))
+    figure = Figure(figsize=(12.0, 9.9), dpi=100, layout="constrained")
+    grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 3.2))
     for column, name in enumerate(FRONT_CAMERAS):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(camera_with_plan(agent_input.cameras[name], sight.result))
@@ -152,7 +152,8 @@ def scene_picture(sight: Sight, scene: Scene | None) -> bytes:
     _draw_tree(axes, sight.result)
     if plan.candidates is not None:
         colors = ScalarMappable(Normalize(0.0, 1.0), _TREE_COLORS)
-        figure.colorbar(colors, ax=axes, label="predicted PDM score of a leaf", shrink=0.7)
+        inset = axes.inset_axes((0.03, 0.06, 0.25, 0.025))
+        figure.colorbar(colors, cax=inset, orientation="horizontal", label="predicted PDM score of a leaf")
     status = agent_input.now
     axes.set_title(
         f"t = {status.time_us / 1e6:.1f} s, {float(status.velocity[0]):.1f} m/s, command "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import cv2
 import torch
 from torch import Tensor
 
@@ -25,9 +26,11 @@ INFERENCE_ERRORS = (
     AssertionError,
     OSError,
     MemoryError,
+    cv2.error,
 )
-"""What networks and devices raise while planning (torch: out of memory and device errors are RuntimeErrors). A vehicle
-in motion needs a plan more than a traceback; the reason travels with the fallback. Interrupts still pass."""
+"""What networks, devices and image functions raise while planning (torch: out of memory and device errors are
+RuntimeErrors). A vehicle in motion needs a plan more than a traceback; the reason travels with the fallback. Interrupts
+still pass."""
 
 
 @dataclass(frozen=True)

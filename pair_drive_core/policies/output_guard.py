@@ -10,7 +10,7 @@ from torch import Tensor
 from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene import EgoStatus, Trajectory
 
-STANDING_STEP_M = 0.5
+STANDING_STEP_M = 1.0
 """Steps shorter than this say nothing about curvature: noise of the pose dominates."""
 
 

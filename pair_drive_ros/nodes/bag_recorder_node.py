@@ -25,7 +25,8 @@ _DEFAULT_TOPICS = [
     "/tf",
     topics.DIAGNOSTICS_TOPIC,
     *(f"/{name}" for name in topics.INPUT_TOPICS),
-    *(f"/{name}" for name in (topics.PLAN_TOPIC, topics.PATH_TOPIC, topics.CANDIDATES_TOPIC, topics.TRUTH_TOPIC)),
+    *(f"/{name}" for name in (topics.PLAN_TOPIC, topics.PATH_TOPIC, topics.CANDIDATES_TOPIC)),
+    *(f"/{name}" for name in (topics.TRUTH_TOPIC, topics.SCORE_TOPIC)),
 ]
 
 PARAMETERS = (

@@ -26,11 +26,12 @@ from pair_drive_ros.conversions.commands import to_driving_command
 from pair_drive_ros.conversions.images import to_compressed_image, to_image
 from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry, to_quaternion
 from pair_drive_ros.conversions.point_clouds import to_point_cloud
+from pair_drive_ros.conversions.scores import to_pdm_score
 from pair_drive_ros.conversions.stamps import to_header, to_time
 from pair_drive_ros.conversions.trajectories import timed_plan
 from pair_drive_ros.conversions.truth import to_scene_truth
 from pair_drive_ros.message_types import message_type
-from pair_drive_ros.msg import DrivingCommand, PlannedTrajectory, SceneTruth
+from pair_drive_ros.msg import DrivingCommand, PdmScore, PlannedTrajectory, SceneTruth
 from pair_drive_ros.parameters import Parameter, ParameterError, declare
 from pair_drive_ros.town_drive import TownDrive, TownReadings
 
@@ -54,7 +55,7 @@ PARAMETERS = (
         "image_transport", "compressed", "Image topics that are published.", choices=("raw", "compressed", "both")
     ),
     Parameter("jpeg_quality", 90, "Quality of compressed images.", 1, 100),
-    Parameter("publish_truth", True, "Whether ground truth for scoring is published, 5 s late."),
+    Parameter("publish_truth", True, "Whether ground truth and scores are published, 5 s late."),
 )
 
 
@@ -74,6 +75,8 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         self._first_step = self._drive.step
         self._plan: TimedPlan | None = None
         self._plans = self._missed = 0
+        self._unscored: dict[int, TimedPlan] = {}
+        self._totals: list[float] = []
         self._create_publishers()
         self._subscription = self.create_subscription(PlannedTrajectory, topics.PLAN_TOPIC, self._on_plan, 1)
         self._executor = SingleThreadedExecutor()
@@ -92,6 +95,7 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         self._command = self.create_publisher(DrivingCommand, "driving_command", sensor)
         self._lidar = self.create_publisher(PointCloud2, "lidar/points", sensor)
         self._truth = self.create_publisher(SceneTruth, topics.TRUTH_TOPIC, QoSProfile(depth=50))
+        self._score = self.create_publisher(PdmScore, topics.SCORE_TOPIC, QoSProfile(depth=50))
         self._images: dict[str, Any] = {}
         self._compressed: dict[str, Any] = {}
         self._infos: dict[str, Any] = {}
@@ -182,8 +186,15 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         if step < self._first_step or (step - self._first_step) % period:
             return
         scene = self._drive.scene_at(step)
-        if scene is not None:
-            self._truth.publish(to_scene_truth(scene, ODOM_FRAME))
+        if scene is None:
+            return
+        self._truth.publish(to_scene_truth(scene, ODOM_FRAME))
+        plan = self._unscored.get(scene.time_us)
+        self._unscored = {t0: later for t0, later in self._unscored.items() if t0 > scene.time_us}
+        if plan is not None:
+            message = to_pdm_score(self._drive.score_of(scene, plan), scene.time_us, ODOM_FRAME)
+            self._score.publish(message)
+            self._totals.append(message.total)
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -194,6 +205,7 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
             self.get_logger().error(f"plan refused: {error}")
             return
         self._plans += 1
+        self._unscored[self._plan.start_us] = self._plan
 
     def _wait_for_planner(self) -> None:
         """Until enough subscribers listen to every kind of sensor and somebody plans."""

@@ -59,7 +59,7 @@ def test_a_picture_is_made_with_and_without_ground_truth(town_recording):
     scene = town_recording.cutter.scene_at(step)
     for truth in (None, scene):
         png = scene_picture(Sight(agent_input(), plan()), truth)
-        assert Image.open(io.BytesIO(png)).size == (1200, 1020)
+        assert Image.open(io.BytesIO(png)).size == (1200, 990)
 
 
 def test_the_picture_book_keeps_telling_moments_apart_from_each_other():

@@ -1,0 +1,78 @@
+"""A planner node whose networks fail while it runs (in this process, so that the test can make them fail)."""
+
+import pytest
+import torch
+
+ERROR, OK = 2, 0
+
+
+class Exploding:
+    """A planner that fails as devices do."""
+
+    name = "exploding"
+
+    def plan(self, agent_input):
+        raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+
+
+@pytest.fixture
+def node(peer):
+    """A planner node beside the test's own, turned by the same executor."""
+    from rclpy.parameter import Parameter
+
+    from pair_drive_ros.nodes.planner_node import PlannerNode
+
+    overrides = [Parameter("planner", value="constant_velocity"), Parameter("stale_after_s", value=1.0)]
+    planner = PlannerNode(context=peer.context, parameter_overrides=overrides)
+    peer._executor.add_node(planner)
+    yield planner
+    peer._executor.remove_node(planner)
+    planner.close()
+
+
+def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, rig, peer):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from pair_drive_ros.msg import PlannedTrajectory
+
+    plans = peer.collect(PlannedTrajectory, "planning/trajectory")
+    diagnostics = peer.collect(DiagnosticArray, "/diagnostics", 50)
+
+    def finding():
+        found = [s for s in diagnostics[-1].status if s.name.endswith(": planner")] if diagnostics else []
+        return (found[0].level[0], found[0].message) if found else (None, "")
+
+    assert node.start()
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: finding()[0] == OK, 10) is not None
+    good = node._planner._planner
+    node._planner._planner = Exploding()
+    assert rig.stream_until(lambda: finding()[0] == ERROR, 10) is not None
+    assert "OutOfMemoryError: tried to allocate 2.00 GiB" in finding()[1]
+    fallback = plans[-1]
+    assert fallback.source == PlannedTrajectory.FALLBACK and "OutOfMemoryError" in fallback.reason
+    speeds = [point.longitudinal_velocity_mps for point in fallback.points]
+    assert speeds[0] == pytest.approx(5.0) and speeds[-1] == pytest.approx(0.0, abs=0.01), "a stop from 5 m/s"
+    assert speeds == sorted(speeds, reverse=True)
+    node._planner._planner = good
+    assert rig.stream_until(lambda: finding()[0] == OK, 10) is not None
+    assert plans[-1].reason == ""
+
+
+def test_many_lifecycle_cycles_leave_no_threads_publishers_or_subscriptions(node, peer):
+    import threading
+
+    def held():
+        return threading.active_count(), len(list(node.publishers)), len(list(node.subscriptions))
+
+    def cycle():
+        assert node.start()
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+
+    cycle()
+    before = held()
+    for _ in range(30):
+        cycle()
+    assert held() == before
+    peer.spin_for(0.1)
