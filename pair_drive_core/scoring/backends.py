@@ -19,7 +19,7 @@ from pair_drive_core.simulation import interpolate_plans, simulate_poses
 Backend = Literal["auto", "torch", "native"]
 """Who computes the sub-scores; "auto" is the native kernel on the CPU where it is built, else torch."""
 
-CHUNK_CPU = 256
+CHUNK_CPU = 512
 CHUNK_CUDA = 16384
 """Rollouts that torch scores at a time; about 0.4 MB each in float32 (see docs/scoring.md)."""
 
