@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -17,6 +15,7 @@ from pair_drive_core.evaluation import topics
 from pair_drive_ros.bag_writer import BagWriter
 from pair_drive_ros.message_types import message_type
 from pair_drive_ros.parameters import Parameter, ParameterError, declare
+from pair_drive_ros.program import run_program, spin
 
 _DISCOVERY_PERIOD_S = 0.2
 _DEPTH = 200
@@ -49,6 +48,12 @@ class BagRecorderNode(Node):  # type: ignore[misc]
         self._timer = self.create_timer(_DISCOVERY_PERIOD_S, self._discover)
         self._discover()
 
+    def close(self) -> None:
+        """Finish the recording and destroy the node."""
+        self.writer.close()
+        print(f"recorded {sum(self.writer.counts.values())} messages", flush=True)
+        self.destroy_node()
+
     def _discover(self) -> None:
         """Subscribe to those topics that have a publisher by now."""
         for topic in sorted(self._waiting):
@@ -76,28 +81,15 @@ class BagRecorderNode(Node):  # type: ignore[misc]
         self.writer.write(topic, time.time_ns(), data)
 
 
+def run(node: BagRecorderNode) -> int:
+    """Record until told to end."""
+    spin(node)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Record until interrupted; the recording appears when it is complete."""
-    rclpy.init(args=arguments)
-    node: BagRecorderNode | None = None
-    try:
-        node = BagRecorderNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except (ParameterError, FileExistsError) as error:
-        print(f"bag_recorder_node: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.writer.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    if node is not None:
-        print(f"recorded {sum(node.writer.counts.values())} messages", flush=True)
-    return 0
+    return run_program("bag_recorder_node", arguments, BagRecorderNode, run)
 
 
 if __name__ == "__main__":

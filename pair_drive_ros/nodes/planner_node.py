@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -10,14 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import rclpy
-import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Path
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -35,9 +31,10 @@ from pair_drive_ros.conversions.trajectories import to_path, to_planned_trajecto
 from pair_drive_ros.inference_thread import InferenceThread
 from pair_drive_ros.message_types import message_type
 from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory
-from pair_drive_ros.parameters import ParameterError, declare, value_problems, values
+from pair_drive_ros.parameters import declare, value_problems, values
 from pair_drive_ros.planner_health import PlannerHealth, input_findings, planner_finding, synchronizer_finding
 from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, coupled_problems, split_settings
+from pair_drive_ros.program import run_program, spin
 
 _US_PER_S = 1_000_000
 
@@ -302,29 +299,17 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._diagnostics.publish(to_diagnostics(findings, self.get_name(), now_us))
 
 
+def run(node: PlannerNode) -> int:
+    """Start the node if it shall start itself, and turn it."""
+    if node.get_parameter("autostart").value and not node.start():
+        return 2
+    spin(node)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is shut down; exit code 2 for parameters that are refused."""
-    # The plan of one moment is one thread's work; more threads only take the cores of the other nodes.
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    rclpy.init(args=arguments)
-    node: PlannerNode | None = None
-    try:
-        node = PlannerNode()
-        if node.get_parameter("autostart").value and not node.start():
-            return 2
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except ParameterError as error:
-        print(f"planner_node: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.close()
-        rclpy.try_shutdown()
-    return 0
+    return run_program("planner_node", arguments, PlannerNode, run)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import Any
 
-import rclpy
-import torch
 from geometry_msgs.msg import AccelWithCovarianceStamped, TransformStamped
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -19,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from pair_drive_core.evaluation import topics
 from pair_drive_core.evaluation.messages import MessageError
-from pair_drive_core.scene import CameraImage, SceneError
+from pair_drive_core.scene import CameraImage
 from pair_drive_core.simulation.plan_follower import TimedPlan
 from pair_drive_ros.conversions.camera_info import to_camera_info
 from pair_drive_ros.conversions.commands import to_driving_command
@@ -33,6 +30,7 @@ from pair_drive_ros.conversions.truth import to_scene_truth
 from pair_drive_ros.message_types import message_type
 from pair_drive_ros.msg import DrivingCommand, PdmScore, PlannedTrajectory, SceneTruth
 from pair_drive_ros.parameters import Parameter, ParameterError, declare
+from pair_drive_ros.program import run_program
 from pair_drive_ros.town_drive import TownDrive, TownReadings
 
 ODOM_FRAME, BASE_FRAME = "odom", "base_link"
@@ -258,24 +256,15 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         )
 
 
+def run(node: TownSimulatorNode) -> int:
+    """Drive once."""
+    node.run()
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Drive once; exit code 2 for parameters that are refused."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    rclpy.init(args=arguments)
-    node: TownSimulatorNode | None = None
-    try:
-        node = TownSimulatorNode()
-        node.run()
-    except (ParameterError, SceneError) as error:
-        print(f"town_simulator_node: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.close()
-        rclpy.try_shutdown()
-    return 0
+    return run_program("town_simulator_node", arguments, TownSimulatorNode, run)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""What every node program does around its node: start ROS, run, end cleanly, say in one line why it cannot start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import rclpy
+import torch
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from pair_drive_core.scene import SceneError
+from pair_drive_ros.parameters import ParameterError
+
+
+class Closable(Protocol):
+    """A node that can be closed."""
+
+    def close(self) -> None:
+        """Finish work and destroy the node."""
+
+
+NodeT = TypeVar("NodeT", bound=Closable)
+
+
+def run_program(
+    program: str, arguments: list[str] | None, create: Callable[[], NodeT], run: Callable[[NodeT], int]
+) -> int:
+    """Run a node until it has done its work or is told to end.
+
+    Args:
+        program: name for messages.
+        arguments: command line; None for the process's own.
+        create: makes the node.
+        run: does the node's work and gives the exit code.
+
+    Returns:
+        Exit code: 2 for parameters and files that are refused, 0 when told to end (SIGINT, SIGTERM).
+    """
+    # One thread plans or simulates; more would only take the cores of the other nodes.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    rclpy.init(args=arguments)
+    node: NodeT | None = None
+    try:
+        node = create()
+        return run(node)
+    except (ParameterError, SceneError, FileExistsError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        if node is not None:
+            node.close()
+        rclpy.try_shutdown()
+
+
+def spin(node: Node) -> None:
+    """Turn a node's callbacks until it is told to end."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.spin()
