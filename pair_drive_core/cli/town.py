@@ -28,6 +28,7 @@ from pair_drive_core.town.town_scenes import SensorSize, TownScene, scenes_of_to
 app = typer.Typer(help="The synthetic city: make scenes, look at them, count what they hold.", no_args_is_help=True)
 
 _SHEET_CAMERA_PX = 384
+_TABLE_COLUMNS = 200
 
 
 @app.command("make")
@@ -117,6 +118,8 @@ def _sheet_entry(split: TownSplit, number: int) -> SheetEntry:
 
 def _print_statistics(split: TownSplit, found: TownStatistics) -> None:
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_TABLE_COLUMNS)
     for metric in Metric:
         console.print(_score_table(split, found, metric))
         flawed, clean = found.flawed_total[metric]
