@@ -73,6 +73,10 @@ def input_findings(
     if missing:
         level = Level.WARN if starting else Level.ERROR
         findings.append(Finding("camera_info", level, f"waiting for camera_info of {', '.join(missing)}"))
+    loose = feed.frames_without_transform
+    if loose:
+        level = Level.WARN if starting else Level.ERROR
+        findings.append(Finding("transforms", level, f"waiting for transforms to {', '.join(loose)}"))
     findings.extend(
         Finding(f"messages on {topic}", Level.ERROR, reason, {"unusable": feed.report.unusable[topic]})
         for topic, reason in tuple(feed.report.last_error.items())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings, settings_from_parameters
+from pair_drive_core.evaluation.sensor_feed import Extrinsics
 from pair_drive_ros.parameters import Parameter, ParameterValue
 
 _SETTINGS = PlannerSettings()
@@ -32,6 +33,15 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
         "Deceleration of the fallback's comfortable stop [m/s^2].",
         0.1,
         8.0,
+    ),
+    Parameter(
+        "extrinsics",
+        _SETTINGS.extrinsics.value,
+        "Where the sensors' places come from: the mount parameters, or /tf and /tf_static.",
+        choices=tuple(kind.value for kind in Extrinsics),
+    ),
+    Parameter(
+        "base_frame", _SETTINGS.base_frame, "Name of the ego frame (rear axle, on the ground) in /tf."
     ),
     Parameter("sync.with_lidar", _SYNC.with_lidar, "Whether a LiDAR sweep must be there."),
     _sync("camera_tolerance_s", 0.0, 0.5, "Greatest difference between the stamps of cameras [s]."),

@@ -12,7 +12,7 @@ from pair_drive_core.evaluation.bag_reader import Bag, BagError, BagMessage
 from pair_drive_core.evaluation.latency import Latencies
 from pair_drive_core.evaluation.messages import stamp_us
 from pair_drive_core.evaluation.sensor_feed import SensorFeed
-from pair_drive_core.evaluation.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic
+from pair_drive_core.evaluation.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic, absolute
 from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
 from pair_drive_core.scene import AgentInput, EgoStatus, Scene, SceneError
 
@@ -109,7 +109,7 @@ def replay(
         BagError: for a topic that is missing or of another type, or a message that cannot be used.
     """
     inputs = _input_names(bag, feed, remaps)
-    plan_topic, truth_topic = (remaps.get(name, f"/{name}") for name in (PLAN_TOPIC, TRUTH_TOPIC))
+    plan_topic, truth_topic = (remaps.get(name, absolute(name)) for name in (PLAN_TOPIC, TRUTH_TOPIC))
     extras = ((plan_topic, PLAN_TYPE), (truth_topic, TRUTH_TYPE))
     wanted = {*inputs, *(topic for topic, kind in extras if bag.topics.get(topic) == kind)}
     reference = feed.synchronizer.config.reference_camera
@@ -149,7 +149,7 @@ def _input_names(bag: Bag, feed: SensorFeed, remaps: Mapping[str, str]) -> dict[
     found: dict[str, InputTopic] = {}
     problems = []
     for name, entry in INPUT_TOPICS.items():
-        topic = remaps.get(name, f"/{name}")
+        topic = remaps.get(name, absolute(name))
         kind = bag.topics.get(topic)
         if kind == entry.kind.value:
             found[topic] = entry
@@ -159,7 +159,7 @@ def _input_names(bag: Bag, feed: SensorFeed, remaps: Mapping[str, str]) -> dict[
     for name, entry in INPUT_TOPICS.items():
         pictures = {(InputKind.IMAGE, entry.camera), (InputKind.COMPRESSED_IMAGE, entry.camera)}
         is_picture = (entry.kind, entry.camera) in pictures
-        optional = entry.kind is InputKind.ACCELERATION or (
+        optional = entry.kind in (InputKind.ACCELERATION, InputKind.TRANSFORMS) or (
             entry.kind is InputKind.LIDAR and not feed.synchronizer.config.with_lidar
         )
         if optional or (entry.kind, entry.camera) in present or (is_picture and pictures & present):

@@ -12,7 +12,7 @@ import torch
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pair_drive_core.evaluation.sensor_feed import SensorFeed, SensorMounts
+from pair_drive_core.evaluation.sensor_feed import Extrinsics, SensorFeed, SensorMounts
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
 from pair_drive_core.planning.planner import Planner
@@ -56,6 +56,8 @@ class PlannerSettings:
         checkpoint: file with the trained networks; empty for the one that comes with the package.
         device: torch device of the networks.
         fallback_deceleration_mps2: of the comfortable stop.
+        extrinsics: whether the sensors' places come from `mount` or from transforms.
+        base_frame: name of the ego frame in the transforms.
         sync: tolerances of the synchroniser.
         guard: bounds of a plausible plan.
         mount: where the sensors sit.
@@ -65,6 +67,8 @@ class PlannerSettings:
     checkpoint: str = ""
     device: str = "cpu"
     fallback_deceleration_mps2: float = 2.0
+    extrinsics: Extrinsics = Extrinsics.PARAMETERS
+    base_frame: str = "base_link"
     sync: SynchronizerConfig = field(default_factory=SynchronizerConfig)
     guard: GuardLimits = field(default_factory=GuardLimits)
     mount: SensorMounts = field(default_factory=SensorMounts)
@@ -83,7 +87,7 @@ class PlannerSettings:
 
     def feed(self) -> SensorFeed:
         """A new feed with these tolerances and mounts."""
-        return SensorFeed(self.sync, self.mount)
+        return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame)
 
     def guarded_planner(self) -> GuardedPlanner:
         """Load the planner.

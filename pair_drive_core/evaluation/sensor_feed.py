@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from pair_drive_core.evaluation.messages import (
     MessageError,
+    TransformTree,
     camera_calibration,
     cloud_points,
     compressed_image_rgb,
@@ -40,6 +42,7 @@ from pair_drive_core.scene.sensors import FloatArray
 PointArray = npt.NDArray[np.float32]
 
 _MOUNT_SIZE = 6
+_DECODED_LATER = (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE, InputKind.LIDAR)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,13 @@ class SensorMounts:
         ]
 
 
+class Extrinsics(str, Enum):
+    """Where the sensors' places on the vehicle are taken from."""
+
+    PARAMETERS = "parameters"
+    TF = "tf"
+
+
 @dataclass
 class FeedReport:
     """Readings that could not be used since the start.
@@ -92,9 +102,17 @@ class SensorFeed:
     Args:
         config: tolerances.
         mounts: where the sensors sit.
+        extrinsics: TF takes their places from transforms instead of from `mounts`.
+        base_frame: name of the ego frame in the transforms.
     """
 
-    def __init__(self, config: SynchronizerConfig, mounts: SensorMounts) -> None:
+    def __init__(
+        self,
+        config: SynchronizerConfig,
+        mounts: SensorMounts,
+        extrinsics: Extrinsics = Extrinsics.PARAMETERS,
+        base_frame: str = "base_link",
+    ) -> None:
         problems = mounts.problems()
         if problems:
             raise ValueError("; ".join(problems))
@@ -102,12 +120,24 @@ class SensorFeed:
         self.report = FeedReport()
         self.odometry_frame = ""
         self._mounts = mounts
+        self._extrinsics = extrinsics
+        self._base_frame = base_frame
+        self._transforms = TransformTree()
+        self._frames: dict[str, str] = {}
         self._calibrations: dict[str, CameraCalibration] = {}
 
     @property
     def cameras_without_calibration(self) -> tuple[str, ...]:
         """Cameras whose camera_info has not come yet."""
         return tuple(name for name in self.synchronizer.config.cameras if name not in self._calibrations)
+
+    @property
+    def frames_without_transform(self) -> tuple[str, ...]:
+        """Frames of sensors that are not connected to the ego frame yet; none unless transforms are used."""
+        if self._extrinsics is Extrinsics.PARAMETERS:
+            return ()
+        frames = sorted(set(self._frames.values()))
+        return tuple(frame for frame in frames if self._transforms.lookup(self._base_frame, frame) is None)
 
     def reset(self) -> None:
         """Forget all readings (calibrations stay)."""
@@ -126,16 +156,21 @@ class SensorFeed:
         except MessageError as error:
             self._refuse(entry, error)
             return
-        if entry.kind not in (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE, InputKind.LIDAR):
+        if entry.kind not in _DECODED_LATER:
             self.report.last_error.pop(topic, None)
 
     def take(self) -> list[SensorSet[tuple[InputTopic, Any]]]:
-        """Sets that have become complete and can be decoded, oldest first; none before all cameras are calibrated."""
+        """Sets that have become complete and can be decoded, oldest first; none before all sensors are calibrated."""
         complete = self.synchronizer.take()
-        missing = self.cameras_without_calibration
-        if missing and complete:
-            self.synchronizer.report.dropped[f"no camera_info of {', '.join(missing)}"] += len(complete)
+        if not complete:
             return []
+        for lacking, names in (
+            ("camera_info of", self.cameras_without_calibration),
+            (f"transform to {self._base_frame} from", self.frames_without_transform),
+        ):
+            if names:
+                self.synchronizer.report.dropped[f"no {lacking} {', '.join(names)}"] += len(complete)
+                return []
         return complete
 
     def decode(self, readings: SensorSet[tuple[InputTopic, Any]]) -> AgentInput | None:
@@ -145,7 +180,7 @@ class SensorFeed:
             entry, message = frame.payload
             try:
                 rgb = image_rgb(message) if entry.kind is InputKind.IMAGE else compressed_image_rgb(message)
-                calibration = fit_calibration(self._calibrations[name], rgb.shape[1], rgb.shape[0])
+                calibration = fit_calibration(self._calibration(name), rgb.shape[1], rgb.shape[0])
             except MessageError as error:
                 self._refuse(entry, error)
                 return None
@@ -155,12 +190,11 @@ class SensorFeed:
         if readings.lidar is not None and readings.lidar_motion is not None:
             entry, message = readings.lidar.payload
             try:
-                points = cloud_points(message)
+                in_ego = self._points_in_ego(cloud_points(message), str(message.header.frame_id))
             except MessageError as error:
                 self._refuse(entry, error)
                 return None
             self.report.last_error.pop(entry.name, None)
-            in_ego = mounted_points(points, self._mounts.lidar)
             moved = moved_points(in_ego, readings.lidar_motion, readings.status[-1])
             lidar = LidarSweep(moved, readings.lidar.time_us)
         return AgentInput(readings.status, cameras, lidar)
@@ -171,6 +205,9 @@ class SensorFeed:
         if entry.kind is InputKind.CAMERA_INFO:
             mount = self._mounts.of_camera(entry.camera)
             self._calibrations[entry.camera] = camera_calibration(message, entry.camera, mount)
+            self._frames[entry.camera] = str(message.header.frame_id)
+        elif entry.kind is InputKind.TRANSFORMS:
+            self._transforms.add(message)
         elif entry.kind is InputKind.ODOMETRY:
             synchronizer.add_motion(motion_sample(message))
             self.odometry_frame = str(message.header.frame_id)
@@ -180,7 +217,39 @@ class SensorFeed:
             synchronizer.add_command(stamp_us(message.header.stamp), driving_command(message))
         else:
             stream = entry.camera or LIDAR
+            if stream == LIDAR:
+                self._frames[LIDAR] = str(message.header.frame_id)
             synchronizer.add_frame(stream, stamp_us(message.header.stamp), (entry, message))
+
+    def _calibration(self, camera: str) -> CameraCalibration:
+        """Calibration of a camera, with its place from transforms where those are used."""
+        calibration = self._calibrations[camera]
+        pose = self._ego_from(self._frames[camera])
+        if pose is None:
+            return calibration
+        return replace(calibration, ego_r_camera=pose[:3, :3], ego_t_camera=pose[:3, 3])
+
+    def _points_in_ego(self, points: PointArray, frame: str) -> PointArray:
+        """Points of the LiDAR in the ego frame."""
+        pose = self._ego_from(frame)
+        if pose is None:
+            return mounted_points(points, self._mounts.lidar)
+        moved = points.copy()
+        moved[:, :3] = points[:, :3] @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
+        return moved
+
+    def _ego_from(self, frame: str) -> FloatArray | None:
+        """Transform from a sensor's frame into the ego frame; None where parameters say where it sits.
+
+        Raises:
+            MessageError: if the frame is not connected to the ego frame.
+        """
+        if self._extrinsics is Extrinsics.PARAMETERS:
+            return None
+        pose = self._transforms.lookup(self._base_frame, frame)
+        if pose is None:
+            raise MessageError(f"no transform from {frame!r} to {self._base_frame!r}")
+        return pose
 
     def _refuse(self, entry: InputTopic, error: MessageError) -> None:
         self.report.unusable[entry.name] += 1
@@ -190,7 +259,7 @@ class SensorFeed:
 def stream_of(topic: InputTopic) -> str:
     """Name of the synchroniser's stream that a topic feeds; empty for calibrations."""
     streams = {InputKind.ODOMETRY: ODOMETRY, InputKind.ACCELERATION: ACCELERATION, InputKind.COMMAND: COMMAND}
-    if topic.kind is InputKind.CAMERA_INFO:
+    if topic.kind in (InputKind.CAMERA_INFO, InputKind.TRANSFORMS):
         return ""
     return streams.get(topic.kind, topic.camera or LIDAR)
 

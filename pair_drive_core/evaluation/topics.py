@@ -19,6 +19,7 @@ class InputKind(Enum):
     ODOMETRY = "nav_msgs/msg/Odometry"
     ACCELERATION = "geometry_msgs/msg/AccelWithCovarianceStamped"
     COMMAND = "pair_drive_ros/msg/DrivingCommand"
+    TRANSFORMS = "tf2_msgs/msg/TFMessage"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class InputTopic:
     """One topic that the planner reads.
 
     Attributes:
-        name: relative name.
+        name: relative name; absolute for transforms.
         kind: what it carries; the value is the message type.
         camera: NAVSIM name of the camera it belongs to; empty for the others.
     """
@@ -52,9 +53,17 @@ INPUT_TOPICS: dict[str, InputTopic] = {
         InputTopic("odometry", InputKind.ODOMETRY),
         InputTopic("acceleration", InputKind.ACCELERATION),
         InputTopic("driving_command", InputKind.COMMAND),
+        InputTopic("/tf", InputKind.TRANSFORMS),
+        InputTopic("/tf_static", InputKind.TRANSFORMS),
     )
 }
-"""All input topics by relative name."""
+"""All input topics by name, relative but for the transforms (which only `extrinsics` = tf needs)."""
+
+
+def absolute(name: str) -> str:
+    """The name of a topic without a namespace."""
+    return name if name.startswith("/") else f"/{name}"
+
 
 PLAN_TOPIC = "planning/trajectory"
 """pair_drive_ros/PlannedTrajectory."""

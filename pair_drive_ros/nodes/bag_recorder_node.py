@@ -21,9 +21,8 @@ _DISCOVERY_PERIOD_S = 0.2
 _DEPTH = 200
 _DEFAULT_TOPICS = [
     "/clock",
-    "/tf",
     topics.DIAGNOSTICS_TOPIC,
-    *(f"/{name}" for name in topics.INPUT_TOPICS),
+    *(topics.absolute(name) for name in topics.INPUT_TOPICS),
     *(f"/{name}" for name in (topics.PLAN_TOPIC, topics.PATH_TOPIC, topics.CANDIDATES_TOPIC)),
     *(f"/{name}" for name in (topics.TRUTH_TOPIC, topics.SCORE_TOPIC)),
 ]

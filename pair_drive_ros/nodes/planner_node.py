@@ -16,11 +16,11 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from visualization_msgs.msg import MarkerArray
 
 from pair_drive_core.evaluation import topics
-from pair_drive_core.evaluation.sensor_feed import SensorFeed
+from pair_drive_core.evaluation.sensor_feed import Extrinsics, SensorFeed
 from pair_drive_core.evaluation.topics import INPUT_TOPICS, InputKind, InputTopic
 from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
 from pair_drive_core.policies.synchronizer import SensorSet
@@ -37,6 +37,7 @@ from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, 
 from pair_drive_ros.program import run_program, spin
 
 _US_PER_S = 1_000_000
+_TRANSFORM_DEPTH = 100
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._last_submitted_us: int | None = None
         self._skew_s: dict[str, float] = {}
         self._configure_error = ""
+        self._uses_tf = False
         self._inputs: list[Any] = []
         self._outputs: dict[str, Any] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS_TOPIC, 10)
@@ -97,9 +99,12 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             return self._refuse_to_configure("; ".join(problems))
         settings, self._settings = split_settings(given)
         try:
+            if settings.extrinsics is Extrinsics.TF:
+                message_type(InputKind.TRANSFORMS.value)
             self._planner = settings.guarded_planner()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ModuleNotFoundError) as error:
             return self._refuse_to_configure(" ".join(str(error).split()))
+        self._uses_tf = settings.extrinsics is Extrinsics.TF
         self._feed = settings.feed()
         self._health = PlannerHealth()
         self._configure_error = ""
@@ -122,15 +127,26 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._last_submitted_us = None
         self._health.activated_us = self._now_us()
         self._thread = InferenceThread(self._work, "inference")
-        reliable = self._settings.sensor_reliability == "reliable"
-        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        qos = QoSProfile(depth=self._settings.sensor_depth, reliability=reliability)
-        skipped = {"raw": InputKind.COMPRESSED_IMAGE, "compressed": InputKind.IMAGE}.get(self._settings.image_transport)
-        for name, entry in INPUT_TOPICS.items():
-            if entry.kind is not skipped:
-                callback = partial(self._receive, name)
-                self._inputs.append(self.create_subscription(message_type(entry.kind.value), name, callback, qos))
+        self._subscribe()
         return result
+
+    def _subscribe(self) -> None:
+        """Subscribe to those inputs that the settings ask for."""
+        settings = self._settings
+        reliable = settings.sensor_reliability == "reliable"
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        sensor = QoSProfile(depth=settings.sensor_depth, reliability=reliability)
+        transforms = QoSProfile(depth=_TRANSFORM_DEPTH)
+        latched = QoSProfile(depth=_TRANSFORM_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        skipped = {"raw": {InputKind.COMPRESSED_IMAGE}, "compressed": {InputKind.IMAGE}, "both": set()}
+        unwanted = skipped[settings.image_transport] | (set() if self._uses_tf else {InputKind.TRANSFORMS})
+        for name, entry in INPUT_TOPICS.items():
+            if entry.kind in unwanted:
+                continue
+            is_tf = entry.kind is InputKind.TRANSFORMS
+            qos = (latched if name.endswith("_static") else transforms) if is_tf else sensor
+            callback = partial(self._receive, name)
+            self._inputs.append(self.create_subscription(message_type(entry.kind.value), name, callback, qos))
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop planning; nothing is published any more."""

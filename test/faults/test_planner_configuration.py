@@ -66,3 +66,20 @@ def test_what_does_not_fit_is_refused_with_the_reason_and_what_runs_goes_on(plan
     count = len(planner.plans)
     assert rig.stream_until(lambda: len(planner.plans) > count, 5) is not None
     assert planner.state() == "active"
+
+
+def test_transforms_without_their_message_package_are_refused_by_name(peer, monkeypatch):
+    from rclpy.lifecycle import TransitionCallbackReturn
+    from rclpy.parameter import Parameter
+
+    from pair_drive_ros.nodes import planner_node
+
+    def not_installed(name):
+        raise ModuleNotFoundError(f"{name}: expected the ROS package 'tf2_msgs' to be installed")
+
+    monkeypatch.setattr(planner_node, "message_type", not_installed)
+    overrides = [Parameter("planner", value="constant_velocity"), Parameter("extrinsics", value="tf")]
+    node = planner_node.PlannerNode(context=peer.context, parameter_overrides=overrides)
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert "tf2_msgs" in node._configure_error
+    node.close()

@@ -107,7 +107,7 @@ def test_the_planner_starts_with_the_parameter_file_and_only_given_overrides(loa
 def test_every_topic_can_be_remapped(load):
     arguments, started = load("planner.launch.py")
     offered = {entry["default_value"] for name, entry in arguments.items() if name.endswith("_topic")}
-    inputs = {name for name in topics.INPUT_TOPICS if not name.endswith("/compressed")}
+    inputs = {name for name in topics.INPUT_TOPICS if not name.endswith("/compressed") and not name.startswith("/tf")}
     outputs = {topics.PLAN_TOPIC, topics.PATH_TOPIC, topics.CANDIDATES_TOPIC, topics.MARKERS_TOPIC}
     assert offered == inputs | outputs
     (node,) = started(odometry_topic="/localization/kinematic_state", front_image_topic="/cam")

@@ -11,9 +11,11 @@ from pair_drive_core.evaluation.messages.images import compressed_image_rgb, ima
 from pair_drive_core.evaluation.messages.odometry import linear_acceleration, motion_sample, yaw_of
 from pair_drive_core.evaluation.messages.point_clouds import cloud_points
 from pair_drive_core.evaluation.messages.stamps import stamp_us
+from pair_drive_core.evaluation.messages.transforms import TransformTree
 
 __all__ = [
     "MessageError",
+    "TransformTree",
     "camera_calibration",
     "cloud_points",
     "compressed_image_rgb",
