@@ -1,0 +1,90 @@
+"""Our planners as agents of the official NAVSIM devkit; importable only where the devkit is installed.
+
+Run the devkit's own scripts with, for instance::
+
+    agent=constant_velocity_agent agent._target_=pair_drive_core.bridges.navsim_agent.PairDriveAgent \
+        +agent.checkpoint=FILE
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from navsim.agents.abstract_agent import AbstractAgent
+from navsim.common.dataclasses import AgentInput as NavsimAgentInput
+from navsim.common.dataclasses import SensorConfig
+from navsim.common.dataclasses import Trajectory as NavsimTrajectory
+from nuplan.planning.simulation.trajectory.trajectory_sampling import TrajectorySampling
+
+from pair_drive_core.bridges.navsim_input import from_navsim
+from pair_drive_core.planning import ConstantVelocityPlanner, Planner
+from pair_drive_core.policies.loading import load_planner
+from pair_drive_core.scene import FRONT_CAMERAS, PLAN_INTERVAL_S, PLAN_STEPS
+
+_NOW = 3
+"""Index of t0 in the devkit's history of four frames."""
+
+
+class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no types
+    """A planner as the devkit wants it.
+
+    Args:
+        checkpoint: of the parallel planner; None takes the constant-velocity baseline.
+        device: where the networks run.
+        trajectory_sampling: of the devkit; 8 poses at 2 Hz is all that our planners give.
+
+    Raises:
+        ValueError: if another sampling is asked for.
+    """
+
+    requires_scene = False
+
+    def __init__(
+        self,
+        checkpoint: str | None = None,
+        device: str = "cpu",
+        trajectory_sampling: TrajectorySampling | None = None,
+    ) -> None:
+        sampling = trajectory_sampling or TrajectorySampling(num_poses=PLAN_STEPS, interval_length=PLAN_INTERVAL_S)
+        if (sampling.num_poses, sampling.interval_length) != (PLAN_STEPS, PLAN_INTERVAL_S):
+            raise ValueError(
+                f"trajectory sampling: expected {PLAN_STEPS} poses {PLAN_INTERVAL_S} s apart, got {sampling}"
+            )
+        super().__init__(sampling, requires_scene=False)
+        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._device = device
+        self._planner: Planner = ConstantVelocityPlanner()
+
+    def name(self) -> str:
+        """Short name for reports."""
+        return self._planner.name
+
+    def initialize(self) -> None:
+        """Load the checkpoint.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it does not fit.
+        """
+        if self._checkpoint is not None:
+            self._planner = load_planner(self._checkpoint, self._device)
+
+    def get_sensor_config(self) -> SensorConfig:
+        """The three front cameras and the LiDAR at t0; nothing for the baseline."""
+        config = SensorConfig.build_no_sensors()
+        if self._checkpoint is not None:
+            for sensor in (*(name.lower() for name in FRONT_CAMERAS), "lidar_pc"):
+                setattr(config, sensor, [_NOW])
+        return config
+
+    def compute_trajectory(self, agent_input: NavsimAgentInput) -> NavsimTrajectory:
+        """Plan 4 s ahead.
+
+        Raises:
+            SceneError: if a reading that the planner needs is missing or malformed.
+        """
+        cameras = () if self._checkpoint is None else FRONT_CAMERAS
+        plan = self._planner.plan(from_navsim(agent_input, cameras))
+        poses = plan.poses.detach().cpu().numpy().astype(np.float32)
+        return NavsimTrajectory(poses, self._trajectory_sampling)
