@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pair_drive_core.town.curves import FloatArray
 from pair_drive_core.town.network import RoadNetwork, Turn
 from pair_drive_core.town.paths import Deviation, PathBank
+from pair_drive_core.town.signals import Light, SignalPlan
 
 
 class Profile(IntEnum):
@@ -41,16 +42,20 @@ class Flaw(str, Enum):
 
 PRONE_TO: dict[Profile, tuple[Flaw, ...]] = {
     Profile.ATTENTIVE: (),
-    Profile.HURRIED: (Flaw.RED_LIGHT, Flaw.CORNER_CUT, Flaw.WRONG_SIDE, Flaw.HARSH),
-    Profile.DISTRACTED: (Flaw.LANE_DRIFT, Flaw.LATE_BRAKE, Flaw.RED_LIGHT, Flaw.LANE_DRIFT),
+    Profile.HURRIED: (Flaw.RED_LIGHT, Flaw.CORNER_CUT, Flaw.CORNER_CUT, Flaw.WRONG_SIDE, Flaw.WRONG_SIDE, Flaw.HARSH),
+    Profile.DISTRACTED: (Flaw.LATE_BRAKE, Flaw.LATE_BRAKE, Flaw.LATE_BRAKE, Flaw.RED_LIGHT, Flaw.LANE_DRIFT),
     Profile.TIMID: (Flaw.HESITATION,),
 }
-"""What each profile gets wrong; a flaw named twice is twice as likely."""
+"""What each profile gets wrong; a flaw named twice is intended twice as often (some find an occasion less easily)."""
 
 _EPISODE_S = 8.0
 """A flaw is in the four seconds of about this many seconds' worth of scenes."""
-_SUCCESS = 0.3
-"""Share of the attempts for which the road offers an occasion."""
+_SUCCESS = 0.22
+"""Share of the intents for which the road offers an occasion in time."""
+_PATIENCE_S = 60.0
+"""How long a driver stays intent on a flaw."""
+_FLAWED_SHARE = 0.6
+"""Of the demonstrators; see `draw_profiles`."""
 DRAW_INTERVAL_STEPS = 10
 
 
@@ -67,6 +72,15 @@ class Episode:
     flaw: Flaw
     until_s: float
     lane: int = -1
+
+
+@dataclass(frozen=True)
+class _Intent:
+    """A flaw that waits for its occasion."""
+
+    flaw: Flaw
+    side: float
+    until_s: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,7 @@ class FlawModel:
     def __init__(
         self,
         network: RoadNetwork,
+        plans: dict[int, SignalPlan],
         paths: PathBank,
         profile: npt.NDArray[np.int64],
         rate: float,
@@ -114,19 +129,20 @@ class FlawModel:
 
         Args:
             network: the map.
+            plans: the lights.
             paths: where bends are put in.
             profile: (V,).
             rate: wanted share of the demonstrators' scenes with a flaw.
             rng: source of all randomness.
         """
         self.network = network
+        self.plans = plans
         self.paths = paths
         self.profile = profile
         self.episodes: dict[int, Episode] = {}
         self._rng = rng
-        flawed = max(float((profile != int(Profile.ATTENTIVE)).mean()), 0.05)
-        demonstrators = 0.6
-        self._chance = rate / (_EPISODE_S * _SUCCESS * demonstrators) if flawed else 0.0
+        self._intents: dict[int, _Intent] = {}
+        self._chance = rate / (_EPISODE_S * _SUCCESS * _FLAWED_SHARE)
 
     def step(self, around: Surroundings) -> None:
         """End what is over and, at the draw times, begin something new."""
@@ -138,8 +154,14 @@ class FlawModel:
         for vehicle in np.nonzero(self.profile != int(Profile.ATTENTIVE))[0].tolist():
             kinds = PRONE_TO[Profile(int(self.profile[vehicle]))]
             attempt, which, side = self._rng.random(), int(self._rng.integers(0, len(kinds))), self._rng.random()
-            if vehicle not in self.episodes and attempt < self._chance:
-                self._begin(vehicle, kinds[which], float(side), around)
+            if attempt < self._chance:
+                self._intents.setdefault(vehicle, _Intent(kinds[which], float(side), around.time_s + _PATIENCE_S))
+            intent = self._intents.get(vehicle)
+            if intent is None or vehicle in self.episodes:
+                continue
+            self._begin(vehicle, intent.flaw, intent.side, around)
+            if vehicle in self.episodes or around.time_s > intent.until_s:
+                del self._intents[vehicle]
 
     def active(self, vehicle: int, along_m: float, acceleration_mps2: float, red_ahead: bool) -> tuple[str, ...]:
         """Labels of what a driver does wrong at this very moment.
@@ -177,10 +199,12 @@ class FlawModel:
 
     def _begin(self, vehicle: int, flaw: Flaw, side: float, around: Surroundings) -> None:
         now, speed = around.time_s, float(around.speed_mps[vehicle])
-        if flaw is Flaw.LATE_BRAKE and speed > 4.0:
-            self.episodes[vehicle] = Episode(flaw, now + 12.0)
+        if flaw is Flaw.LATE_BRAKE:
+            if speed > 6.0 and (around.gap_m[vehicle] < 40.0 or self._meets_red(vehicle, around)):
+                self.episodes[vehicle] = Episode(flaw, now + 10.0)
         elif flaw is Flaw.HARSH:
-            self.episodes[vehicle] = Episode(flaw, now + 10.0)
+            if speed < 2.0 and around.gap_m[vehicle] > 20.0:
+                self.episodes[vehicle] = Episode(flaw, now + 10.0)
         elif flaw is Flaw.HESITATION and speed < 0.2 and around.gap_m[vehicle] > 8.0:
             self.episodes[vehicle] = Episode(flaw, now + 5.0)
         elif flaw is Flaw.RED_LIGHT:
@@ -203,8 +227,18 @@ class FlawModel:
 
     def _run_light(self, vehicle: int, around: Surroundings) -> None:
         ahead = self._next_connector(vehicle, float(around.along_m[vehicle]))
-        if ahead is not None and ahead[1] - around.along_m[vehicle] < 60.0:
+        if ahead is not None and self._meets_red(vehicle, around):
             self.episodes[vehicle] = Episode(Flaw.RED_LIGHT, around.time_s + 14.0, ahead[0])
+
+    def _meets_red(self, vehicle: int, around: Surroundings) -> bool:
+        """Whether the light ahead will be red, if the driver goes on like this."""
+        along, speed = float(around.along_m[vehicle]), float(around.speed_mps[vehicle])
+        ahead = self._next_connector(vehicle, along)
+        if ahead is None or ahead[1] - along > 45.0 or speed < 2.0:
+            return False
+        lane = self.network.lanes[ahead[0]]
+        plan = self.plans.get(lane.junction) if lane.junction is not None else None
+        return plan is not None and plan.light(lane.arm, around.time_s + (ahead[1] - along) / speed) is Light.RED
 
     def _drift(self, vehicle: int, side: float, around: Surroundings) -> Deviation | None:
         """Over the edge line or over the middle while looking elsewhere."""

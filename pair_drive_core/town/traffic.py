@@ -73,7 +73,7 @@ class Traffic:
         self._connectors: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
         self._gap_m = np.full(count, _FREE_GAP_M)
         self._spawn(rng)
-        self.flaws = FlawModel(network, self.paths, fleet.profile, flaw_rate, rng)
+        self.flaws = FlawModel(network, plans, self.paths, fleet.profile, flaw_rate, rng)
 
     def __len__(self) -> int:
         """Number of vehicles."""
