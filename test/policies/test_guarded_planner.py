@@ -98,14 +98,15 @@ def test_an_implausible_plan_becomes_a_fallback_without_being_a_failure(guarded,
 
 def test_the_fallback_follows_the_last_good_path_in_the_world(guarded, scripted):
     # The good plan turns left; then the ego has driven 10 m of it and the planner fails.
-    turn = arc(20.0, 40.0, points=9)[1:].float()
-    scripted.answer = turn
-    assert run(guarded, status(10.0)).reason == ""
+    start = (100.0, -50.0, 1.0)
+    scripted.answer = arc(20.0, 40.0, points=9)[1:].float()
+    assert run(guarded, status(10.0, start)).reason == ""
     scripted.answer = RuntimeError("gone")
-    later = arc(20.0, 10.0)[-1].tolist()
+    later = arc(20.0, 10.0, start)[-1].tolist()
     plan = run(guarded, status(10.0, later)).plan
     world = compose_se2(torch.tensor(later, dtype=torch.float64), plan.poses.double())
-    distance = ((world[:, :2] - torch.tensor([0.0, 20.0], dtype=torch.float64)).norm(dim=-1) - 20.0).abs()
+    center = compose_se2(torch.tensor(start, dtype=torch.float64), torch.tensor([0.0, 20.0, 0.0]).double())
+    distance = ((world[:, :2] - center[:2]).norm(dim=-1) - 20.0).abs()
     assert float(distance.max()) < 0.7, "it stays near the arc"
     assert float(plan.poses[-1, 1]) > 2.0, "and does not drive straight on"
 
