@@ -4,7 +4,13 @@ from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone, Bev
 from pair_drive_core.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping, config_to_mapping
 from pair_drive_core.models.features import FeatureConfig, Features, build_features
-from pair_drive_core.models.pair_model import PairConfig, PairModel, ReinforcementBranch, ReinforcementConfig
+from pair_drive_core.models.pair_model import (
+    JoinConfig,
+    PairConfig,
+    PairModel,
+    ReinforcementBranch,
+    ReinforcementConfig,
+)
 from pair_drive_core.models.path_offsets import OffsetBounds, OffsetConfig, apply_offsets
 from pair_drive_core.models.resnet import ResNetConfig
 from pair_drive_core.models.reward_world_model import (
@@ -30,6 +36,7 @@ __all__ = [
     "FeatureConfig",
     "Features",
     "Growth",
+    "JoinConfig",
     "OffsetBounds",
     "OffsetConfig",
     "PairConfig",

@@ -27,7 +27,10 @@ class BackboneConfig:
         fusion_layers: transformer layers of each fusion stage.
         fusion_heads: their attention heads.
         fusion_expansion: their feed-forward width as a multiple of the channels.
-        bev_channels: channels of the BEV map, whose resolution is that of the first LiDAR stage.
+        bev_channels: channels of the BEV map.
+        bev_from_stem: whether the BEV map has the resolution of the LiDAR encoder's stem, else of its first stage.
+        bev_classes: classes of the auxiliary BEV map (METHOD section 6); 0 for none. It is not computed when planning.
+        with_ground_image: whether the LiDAR encoder also gets the image laid onto the ground.
         token_width: width of the BEV and status tokens.
     """
 
@@ -39,6 +42,9 @@ class BackboneConfig:
     fusion_heads: int = 4
     fusion_expansion: int = 4
     bev_channels: int = 64
+    bev_from_stem: bool = False
+    bev_classes: int = 7
+    with_ground_image: bool = False
     token_width: int = 256
 
     def __post_init__(self) -> None:
@@ -102,9 +108,12 @@ class BevBackbone(nn.Module):
         super().__init__()
         channels = config.camera.channels
         self.camera = ResNetEncoder(3, config.camera)
-        self.lidar = ResNetEncoder(1, config.lidar)
+        self.lidar = ResNetEncoder(4 if config.with_ground_image else 1, config.lidar)
         self.fusion = nn.ModuleList(FusionStage(width, config) for width in channels)
-        self.lateral = nn.ModuleList(nn.Conv2d(width, config.bev_channels, 1) for width in channels)
+        self.from_stem = config.bev_from_stem
+        widths = (config.lidar.stem_channels, *channels) if config.bev_from_stem else channels
+        self.lateral = nn.ModuleList(nn.Conv2d(width, config.bev_channels, 1) for width in widths)
+        self.semantic_head = nn.Conv2d(config.bev_channels, config.bev_classes, 1) if config.bev_classes else None
         self.smooth = nn.Conv2d(config.bev_channels, config.bev_channels, 3, padding=1)
         self.to_token = nn.Linear(channels[-1], config.token_width)
         self.status_token = nn.Linear(STATUS_SIZE, config.token_width)
@@ -116,8 +125,8 @@ class BevBackbone(nn.Module):
     def forward(self, features: Features) -> BevFeatures:
         """Fuse the sensors of B moments."""
         camera = self.camera.stem(features.camera - 0.5)
-        lidar = self.lidar.stem(features.lidar)
-        levels: list[Tensor] = []
+        lidar = self.lidar.stem(torch.cat((features.lidar, features.ground), dim=1))
+        levels: list[Tensor] = [lidar] if self.from_stem else []
         stages = zip(self.camera.stages, self.lidar.stages, self.fusion, strict=True)
         for camera_stage, lidar_stage, fuse in stages:
             camera, lidar = fuse(camera_stage(camera), lidar_stage(lidar))
@@ -126,6 +135,17 @@ class BevBackbone(nn.Module):
         status = self.status_token(features.status * self.status_scale).unsqueeze(1)
         tokens = torch.cat((self.to_token(cells), status), dim=1) + self.position
         return BevFeatures(self._pyramid(levels), tokens, features.status)
+
+    def semantics(self, bev: BevFeatures) -> Tensor:
+        """(B, classes, h, w): logits of the auxiliary BEV map.
+
+        Raises:
+            ValueError: if the configuration has no such map.
+        """
+        if self.semantic_head is None:
+            raise ValueError("the auxiliary BEV map: expected bev_classes > 0, got 0")
+        logits: Tensor = self.semantic_head(bev.bev_map)
+        return logits
 
     def _pyramid(self, levels: list[Tensor]) -> Tensor:
         """Sum of all LiDAR stages at the finest stage's resolution (a feature pyramid without per-level smoothing)."""

@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pair_drive_core.models.ground_image import GroundView, ground_image
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     AgentInput,
+    CameraCalibration,
     CameraImage,
     DrivingCommand,
     EgoStatus,
@@ -40,6 +42,8 @@ class FeatureConfig:
         lidar_range_m: half the side of the raster.
         lidar_min_height_m: only points above this height count.
         lidar_clip: points per pixel that mean 1.0.
+        ground_image: whether the LiDAR encoder also gets the image laid onto the ground (`ground_image`); False is the
+            official TransFuser.
         area_interpolation: average pixels when shrinking the image (right for much smaller inputs); False is the
             bilinear resize of the official TransFuser.
     """
@@ -50,6 +54,7 @@ class FeatureConfig:
     lidar_range_m: float = 32.0
     lidar_min_height_m: float = 0.2
     lidar_clip: float = 5.0
+    ground_image: bool = False
     area_interpolation: bool = False
 
 
@@ -61,11 +66,14 @@ class Features:
         camera: (B, 3, H, W), red green blue in [0, 1], left-front, front and right-front image side by side.
         lidar: (B, 1, h, w) in [0, 1]; row 0 is `lidar_range_m` behind, column 0 as far to the right (both axes grow
             with the ego frame's x and y).
+        ground: (B, 3, h, w) in [0, 1], the image laid onto the ground, rows and columns as in `lidar`; (B, 0, h, w)
+            where it is not used.
         status: (B, 8), one-hot command (left, straight, right, unknown), velocity in m/s, acceleration in m/s^2.
     """
 
     camera: Tensor
     lidar: Tensor
+    ground: Tensor
     status: Tensor
 
     def __len__(self) -> int:
@@ -74,11 +82,11 @@ class Features:
 
     def __getitem__(self, index: Tensor | slice) -> Features:
         """Some of the moments."""
-        return Features(self.camera[index], self.lidar[index], self.status[index])
+        return Features(self.camera[index], self.lidar[index], self.ground[index], self.status[index])
 
     def to(self, device: torch.device) -> Features:
         """The same on another device."""
-        return Features(self.camera.to(device), self.lidar.to(device), self.status.to(device))
+        return Features(*(part.to(device) for part in (self.camera, self.lidar, self.ground, self.status)))
 
     @staticmethod
     def concatenate(parts: Sequence[Features]) -> Features:
@@ -86,6 +94,7 @@ class Features:
         return Features(
             torch.cat([part.camera for part in parts]),
             torch.cat([part.lidar for part in parts]),
+            torch.cat([part.ground for part in parts]),
             torch.cat([part.status for part in parts]),
         )
 
@@ -109,10 +118,61 @@ def build_features(agent_input: AgentInput, config: FeatureConfig) -> Features:
     if agent_input.lidar is None:
         raise SceneError("the planner needs a LiDAR sweep, got none")
     agent_input.validate()
-    image = stitch_cameras([agent_input.cameras[name] for name in FRONT_CAMERAS], config)
-    camera = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255.0
-    lidar = torch.from_numpy(rasterise_lidar(agent_input.lidar, config))[None, None]
-    return Features(camera, lidar, status_vector(agent_input.now).unsqueeze(0))
+    images = [agent_input.cameras[name] for name in FRONT_CAMERAS]
+    views = stitched_views([image.calibration for image in images], config)
+    return assemble_features(stitch_cameras(images, config), views, agent_input.lidar, agent_input.now, config)
+
+
+def assemble_features(
+    stitched: npt.NDArray[np.uint8],
+    views: Sequence[GroundView],
+    lidar: LidarSweep,
+    status: EgoStatus,
+    config: FeatureConfig,
+) -> Features:
+    """Network inputs of one moment whose cameras are stitched already.
+
+    Args:
+        stitched: (H, W, 3) uint8, of the configured size.
+        views: which of its columns show what; not looked at without `ground_image`.
+        lidar: points in the ego frame.
+        status: at t0.
+        config: sizes.
+    """
+    size = config.lidar_size_px
+    ground = torch.zeros(1, 0, size, size)
+    if config.ground_image:
+        ground = _as_picture(ground_image(stitched, views, size, config.lidar_range_m))
+    raster = torch.from_numpy(rasterise_lidar(lidar, config))[None, None]
+    return Features(_as_picture(stitched), raster, ground, status_vector(status).unsqueeze(0))
+
+
+def stitched_views(calibrations: Sequence[CameraCalibration], config: FeatureConfig) -> list[GroundView]:
+    """Where the left-front, front and right-front camera are in the stitched image (see `stitch_cameras`)."""
+    crops = [_crop(c.height_px, c.width_px, position) for position, c in enumerate(calibrations)]
+    heights = [c.height_px - 2 * crop[0] for c, crop in zip(calibrations, crops, strict=True)]
+    widths = [c.width_px - 2 * crop[1] for c, crop in zip(calibrations, crops, strict=True)]
+    level = [width * max(heights) // height for width, height in zip(widths, heights, strict=True)]
+    edges = np.cumsum([0, *level]) * (config.image_width_px / sum(level))
+    return [
+        GroundView.of(
+            calibration,
+            (crop[1], crop[0]),
+            ((edges[i + 1] - edges[i]) / widths[i], config.image_height_px / heights[i]),
+            (float(edges[i]), float(edges[i + 1])),
+        )
+        for i, (calibration, crop) in enumerate(zip(calibrations, crops, strict=True))
+    ]
+
+
+def _crop(height: int, width: int, position: int) -> tuple[int, int]:
+    """Rows cut above and below, and columns cut left and right, of the image at a position."""
+    return round(height * _CROP_ROWS), round(width * _CROP_COLUMNS) if position != 1 else 0
+
+
+def _as_picture(rgb: npt.NDArray[np.uint8]) -> Tensor:
+    """(1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(rgb).permute(2, 0, 1).unsqueeze(0).float() / 255.0
 
 
 def stitch_cameras(images: Sequence[CameraImage], config: FeatureConfig) -> npt.NDArray[np.uint8]:
@@ -131,8 +191,7 @@ def stitch_cameras(images: Sequence[CameraImage], config: FeatureConfig) -> npt.
     strips: list[npt.NDArray[np.uint8]] = []
     for position, image in enumerate(images):
         height, width = image.rgb.shape[:2]
-        rows = round(height * _CROP_ROWS)
-        columns = round(width * _CROP_COLUMNS) if position != 1 else 0
+        rows, columns = _crop(height, width, position)
         strips.append(image.rgb[rows : height - rows, columns : width - columns])
     tallest = max(strip.shape[0] for strip in strips)
     level = [

@@ -29,6 +29,22 @@ class ReinforcementConfig:
 
 
 @dataclass(frozen=True)
+class JoinConfig:
+    """How the two branches are joined (paper section 3.4).
+
+    Attributes:
+        group_size: leaves of the tree, the imitation plan included; None takes the sampler's.
+        value_weight: nats that a predicted reward of 1 is worth when the tree is pruned.
+        margin: predicted reward that a leaf must have above the imitation plan to replace it; the paper's is 0, a
+            training calibrates it on towns of its own.
+    """
+
+    group_size: int | None = None
+    value_weight: float = 10.0
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
 class PairConfig:
     """Everything that determines the shapes of a checkpoint; the defaults are the paper's sizes.
 
@@ -36,11 +52,20 @@ class PairConfig:
         features: network inputs.
         imitation: the imitation branch.
         reinforcement: the reinforcement branch.
+        join: how their plans become one.
     """
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     imitation: TransFuserConfig = field(default_factory=TransFuserConfig)
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
+    join: JoinConfig = field(default_factory=JoinConfig)
+
+    def __post_init__(self) -> None:
+        wanted = self.features.ground_image
+        for name, branch in (("imitation", self.imitation), ("reinforcement", self.reinforcement)):
+            got = branch.backbone.with_ground_image
+            if got != wanted:
+                raise ValueError(f"{name}.backbone.with_ground_image: expected {wanted} as in features, got {got}")
 
 
 class ReinforcementBranch(nn.Module):

@@ -56,12 +56,11 @@ class TreePolicy(nn.Module):
         self.layers = nn.ModuleList(TreeLayer(width, heads, feed_forward, memory_width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.offset_head = nn.Linear(width, 2)
-        self.score_head = nn.Linear(width, 1)
+        self.score_head = nn.Linear(width, 1, bias=False)
         self.latent_limit = latent_limit
         # The untrained policy explores all intentions alike, around the middle of their bounds.
-        for head in (self.offset_head, self.score_head):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for parameter in (*self.offset_head.parameters(), *self.score_head.parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, bev: BevFeatures, poses: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Judge K nodes a moment.

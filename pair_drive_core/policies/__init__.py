@@ -2,13 +2,12 @@
 
 from pair_drive_core.policies.imitation import ImitationPlanner
 from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT, load_planner
-from pair_drive_core.policies.parallel import ParallelChoice, ParallelConfig, ParallelPlanner, choose, plan_batch
+from pair_drive_core.policies.parallel import ParallelChoice, ParallelPlanner, choose, plan_batch
 
 __all__ = [
     "SHIPPED_CHECKPOINT",
     "ImitationPlanner",
     "ParallelChoice",
-    "ParallelConfig",
     "ParallelPlanner",
     "choose",
     "load_planner",

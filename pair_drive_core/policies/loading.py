@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from pair_drive_core.models.checkpoint import load_checkpoint
-from pair_drive_core.policies.parallel import ParallelConfig, ParallelPlanner
+from pair_drive_core.models.pair_model import JoinConfig
+from pair_drive_core.policies.parallel import ParallelPlanner
 
 SHIPPED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "pair_town_small.safetensors"
 """The checkpoint that comes with the package: small networks, trained on town scenes by `pair-drive train`."""
@@ -16,7 +17,7 @@ SHIPPED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "p
 def load_planner(
     checkpoint: Path | str = SHIPPED_CHECKPOINT,
     device: torch.device | str = "cpu",
-    config: ParallelConfig | None = None,
+    config: JoinConfig | None = None,
 ) -> ParallelPlanner:
     """The parallel planner of a checkpoint.
 

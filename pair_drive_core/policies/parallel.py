@@ -9,27 +9,12 @@ from torch import Tensor
 
 from pair_drive_core.models.bev_backbone import BevFeatures
 from pair_drive_core.models.features import Features, build_features
-from pair_drive_core.models.pair_model import PairModel, ReinforcementBranch
+from pair_drive_core.models.pair_model import JoinConfig, PairModel, ReinforcementBranch
 from pair_drive_core.models.reward_world_model import PredictedReward
 from pair_drive_core.models.tree import TrajectoryTree
 from pair_drive_core.models.tree_sampler import Growth
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
 from pair_drive_core.scene import AgentInput
-
-
-@dataclass(frozen=True)
-class ParallelConfig:
-    """How the two branches are joined.
-
-    Attributes:
-        group_size: leaves of the tree, the imitation plan included; None takes the checkpoint's.
-        value_weight: nats that a predicted reward of 1 is worth when the tree is pruned.
-        margin: predicted reward that a leaf must have above the imitation plan to replace it.
-    """
-
-    group_size: int | None = None
-    value_weight: float = 10.0
-    margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,9 +34,7 @@ class ParallelChoice:
     chosen: Tensor
 
 
-def choose(
-    branch: ReinforcementBranch, bev: BevFeatures, reference: Tensor, config: ParallelConfig | None = None
-) -> ParallelChoice:
+def choose(branch: ReinforcementBranch, bev: BevFeatures, reference: Tensor, config: JoinConfig) -> ParallelChoice:
     """Grow trees around references, score their leaves with the reward world model and take the best.
 
     Args:
@@ -60,7 +43,6 @@ def choose(
         reference: (B, 8, 3), the imitation branch's plans (or any other's); ego frame at t0; m, rad.
         config: how to join.
     """
-    config = config or ParallelConfig()
 
     def value(poses: Tensor) -> Tensor:
         return branch.reward.predict(bev, poses).reward
@@ -76,10 +58,10 @@ def choose(
 
 
 @torch.inference_mode()
-def plan_batch(model: PairModel, features: Features, config: ParallelConfig | None = None) -> ParallelChoice:
+def plan_batch(model: PairModel, features: Features, config: JoinConfig | None = None) -> ParallelChoice:
     """Both branches on B moments at once; for evaluation."""
     branch = model.reinforcement
-    return choose(branch, branch.backbone(features), model.imitation(features), config)
+    return choose(branch, branch.backbone(features), model.imitation(features), config or model.config.join)
 
 
 class ParallelPlanner:
@@ -89,11 +71,11 @@ class ParallelPlanner:
         self,
         model: PairModel,
         device: torch.device | None = None,
-        config: ParallelConfig | None = None,
+        config: JoinConfig | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.model = model.to(self.device).eval()
-        self.config = config or ParallelConfig()
+        self.config = config or model.config.join
 
     @property
     def name(self) -> str:

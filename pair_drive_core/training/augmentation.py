@@ -34,4 +34,5 @@ def augment(features: Features, config: AugmentationConfig, generator: torch.Gen
     kept = torch.rand(features.lidar.shape, generator=generator) >= config.lidar_drop
     status = features.status.clone()
     status[:, 4:6] += config.velocity_noise_mps * torch.randn(batch, 2, generator=generator)
-    return Features((features.camera * gain + noise).clamp(0.0, 1.0), features.lidar * kept, status)
+    camera = (features.camera * gain + noise).clamp(0.0, 1.0)
+    return Features(camera, features.lidar * kept, (features.ground * gain).clamp(0.0, 1.0), status)

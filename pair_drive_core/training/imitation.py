@@ -10,6 +10,7 @@ from torch import Tensor
 from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.models.transfuser import TransFuser
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
+from pair_drive_core.training.bev_targets import bev_loss
 from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.samples import DrivingSamples, ordered_batches, shuffled_batches
@@ -23,6 +24,7 @@ class ImitationConfig:
         epochs: passes over the samples.
         batch_size: samples an update.
         heading_weight: metres that an error of 1 rad counts like.
+        bev_weight: of the auxiliary BEV map's loss; 0 leaves it out.
         optimiser: AdamW.
         augmentation: of the inputs.
     """
@@ -30,6 +32,7 @@ class ImitationConfig:
     epochs: int = 50
     batch_size: int = 32
     heading_weight: float = 1.0
+    bev_weight: float = 1.0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
@@ -60,7 +63,7 @@ def train_imitation(
     """Train in place.
 
     Returns:
-        The mean loss of each epoch, m.
+        The mean trajectory loss of each epoch, m.
     """
     updates_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
     optimiser = Optimiser(network.parameters(), config.optimiser, updates_an_epoch * config.epochs)
@@ -70,9 +73,12 @@ def train_imitation(
         losses: list[float] = []
         for index in shuffled_batches(len(samples), config.batch_size, generator):
             features = augment(samples.features(index), config.augmentation, generator)
-            loss = imitation_loss(network(features), samples.human[index], config.heading_weight)
-            optimiser.step(loss)
+            bev = network.backbone(features)
+            loss = imitation_loss(network.decode(bev), samples.human[index], config.heading_weight)
             losses.append(float(loss.detach()))
+            if config.bev_weight > 0:
+                loss = loss + config.bev_weight * bev_loss(network.backbone, bev, samples.bev[index])
+            optimiser.step(loss)
             done = epoch * updates_an_epoch + len(losses)
             progress("imitation", done, updates_an_epoch * config.epochs, {"L1 m": losses[-1]})
         history.append(sum(losses) / len(losses))

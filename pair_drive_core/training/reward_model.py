@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
+from pair_drive_core.training.bev_targets import bev_loss
 from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
@@ -26,6 +27,7 @@ class RewardModelTrainingConfig:
         batch_size: scenes an update.
         candidates: random leaves around each reference; the reference, the human and the imitation plan come on top.
         mix: references.
+        bev_weight: of the auxiliary BEV map's loss; 0 leaves it out.
         optimiser: AdamW.
         augmentation: of the inputs.
     """
@@ -34,6 +36,7 @@ class RewardModelTrainingConfig:
     batch_size: int = 32
     candidates: int = 21
     mix: ReferenceMix = field(default_factory=ReferenceMix)
+    bev_weight: float = 0.5
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
@@ -87,8 +90,10 @@ def train_reward_model(
             target = rewards(index, leaves).sub_scores
             bev = branch.backbone(augment(samples.features(index), config.augmentation, generator))
             loss = reward_model_loss(branch.reward(bev, leaves), target)
-            optimiser.step(loss)
             losses.append(float(loss.detach()))
+            if config.bev_weight > 0:
+                loss = loss + config.bev_weight * bev_loss(branch.backbone, bev, samples.bev[index])
+            optimiser.step(loss)
             done = epoch * updates_an_epoch + len(losses)
             progress("reward model", done, updates_an_epoch * config.epochs, {"BCE": losses[-1]})
         history.append(sum(losses) / len(losses))

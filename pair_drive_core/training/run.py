@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pair_drive_core.models.checkpoint import save_checkpoint
 from pair_drive_core.models.configuration import config_to_mapping
 from pair_drive_core.models.pair_model import PairModel
 from pair_drive_core.models.reward_world_model import RewardFormula
+from pair_drive_core.training.calibration import Calibration, calibrate_margin
 from pair_drive_core.training.imitation import imitation_plans, train_imitation
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reinforcement import train_reinforcement
@@ -68,32 +69,41 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
     branch, watch = model.reinforcement, _Watch()
 
     town = collect_town_samples(settings.town, settings.model.features, settings.seed, progress, "town")
+    calibration = collect_town_samples(
+        settings.calibration, settings.model.features, settings.seed, progress, "calibration"
+    )
     held_out = collect_town_samples(settings.held_out, settings.model.features, settings.seed, progress, "held-out")
     watch.note("scenes")
-    rewards = SimulatedRewards(town.scenes, settings.model.reinforcement.reward.formula, progress)
+    formula = settings.model.reinforcement.reward.formula
+    rewards = SimulatedRewards(town.scenes, formula, progress)
     watch.note("references")
     train_imitation(model.imitation, town.samples, settings.imitation, generator, progress)
     plans = imitation_plans(model.imitation, town.samples)
     watch.note("imitation")
+    if settings.copy_backbone:
+        branch.backbone.load_state_dict(model.imitation.backbone.state_dict())
     train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress)
     watch.note("reward model")
     train_reinforcement(branch, town.samples, plans, rewards, settings.reinforcement, generator, progress)
     watch.note("reinforcement")
 
     model.eval()
+    margins = calibrate_margin(model, calibration.samples, SimulatedRewards(calibration.scenes, formula))
+    model.config = replace(model.config, join=replace(model.config.join, margin=margins.best_margin))
     results = {
-        formula.value: evaluate(model, held_out.samples, SimulatedRewards(held_out.scenes, formula), settings.join)
-        for formula in RewardFormula
+        metric.value: evaluate(model, held_out.samples, SimulatedRewards(held_out.scenes, metric))
+        for metric in RewardFormula
     }
     watch.note("evaluation")
     path = Path(settings.checkpoint)
-    save_checkpoint(path, model, _description(settings, command, results, watch.seconds))
+    save_checkpoint(path, model, _description(settings, command, margins, results, watch.seconds))
     return TrainingReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
 
 
 def _description(
     settings: TrainingSettings,
     command: str,
+    margins: Calibration,
     results: Mapping[str, Mapping[str, PlannerResult]],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -105,6 +115,7 @@ def _description(
         "seed": settings.seed,
         "torch": torch.__version__,
         "settings": plain,
+        "margins": asdict(margins),
         "held_out": {name: {k: asdict(v) for k, v in table.items()} for name, table in results.items()},
         "seconds": dict(seconds),
     }

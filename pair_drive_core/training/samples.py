@@ -18,21 +18,26 @@ class DrivingSamples:
     Attributes:
         camera: (S, 3, H, W) uint8.
         lidar: (S, 1, h, w) uint8.
+        ground: (S, 3 or 0, h, w) uint8.
         status: (S, 8), as in `Features`.
         human: (S, 8, 3), the demonstrated trajectory, ego frame at t0; m, rad.
+        bev: (S, size, size) uint8, targets of the auxiliary BEV map.
     """
 
     camera: Tensor
     lidar: Tensor
+    ground: Tensor
     status: Tensor
     human: Tensor
+    bev: Tensor
 
     @staticmethod
-    def from_features(parts: Sequence[Features], human: Tensor) -> DrivingSamples:
-        """Pack features of single moments, in the order of `human`, (S, 8, 3)."""
+    def from_features(parts: Sequence[Features], human: Tensor, bev: Tensor) -> DrivingSamples:
+        """Pack features of single moments, in the order of `human`, (S, 8, 3), and `bev`, (S, size, size)."""
         camera = torch.cat([(part.camera * 255.0).round().to(torch.uint8) for part in parts])
         lidar = torch.cat([(part.lidar * 255.0).round().to(torch.uint8) for part in parts])
-        return DrivingSamples(camera, lidar, torch.cat([part.status for part in parts]), human.float())
+        ground = torch.cat([(part.ground * 255.0).round().to(torch.uint8) for part in parts])
+        return DrivingSamples(camera, lidar, ground, torch.cat([part.status for part in parts]), human.float(), bev)
 
     def __len__(self) -> int:
         """Number of moments."""
@@ -40,7 +45,8 @@ class DrivingSamples:
 
     def features(self, index: Tensor) -> Features:
         """Network inputs of some moments."""
-        return Features(self.camera[index].float() / 255.0, self.lidar[index].float() / 255.0, self.status[index])
+        camera, lidar, ground = (part[index].float() / 255.0 for part in (self.camera, self.lidar, self.ground))
+        return Features(camera, lidar, ground, self.status[index])
 
 
 def shuffled_batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.models.pair_model import PairConfig
-from pair_drive_core.policies.parallel import ParallelConfig
+from pair_drive_core.town.splits import TownSplit
 from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig
@@ -30,11 +30,13 @@ class TrainingSettings:
         checkpoint: file to write.
         model: sizes.
         town: moments to learn from.
-        held_out: moments of other towns, to report on.
+        calibration: moments of other towns, to find the margin of the join.
+        held_out: moments of yet other towns, to report on.
+        copy_backbone: whether the reinforcement branch's backbone starts from a copy of the trained imitation branch's
+            weights instead of from chance; from there on the two are trained apart.
         imitation: training of the imitation branch.
         reward_model: training of the reward world model, before reinforcement.
         reinforcement: training of the tree sampler.
-        join: how the branches are joined in the report.
     """
 
     seed: int = 0
@@ -42,17 +44,18 @@ class TrainingSettings:
     checkpoint: str = "out/train/pair.safetensors"
     model: PairConfig = field(default_factory=PairConfig)
     town: TownDataConfig = field(default_factory=TownDataConfig)
-    held_out: TownDataConfig = field(default_factory=lambda: TownDataConfig(first_layout=20000, scenes=400))
+    calibration: TownDataConfig = field(default_factory=lambda: TownDataConfig(TownSplit.VAL, scenes=300))
+    held_out: TownDataConfig = field(default_factory=lambda: TownDataConfig(TownSplit.TEST, scenes=400))
+    copy_backbone: bool = True
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     reward_model: RewardModelTrainingConfig = field(default_factory=RewardModelTrainingConfig)
     reinforcement: ReinforcementTrainingConfig = field(default_factory=ReinforcementTrainingConfig)
-    join: ParallelConfig = field(default_factory=ParallelConfig)
 
     def __post_init__(self) -> None:
         for name, least in (("threads", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"setting {name!r}: expected at least {least}, got {getattr(self, name)}")
-        for name in ("town", "held_out"):
+        for name in ("town", "calibration", "held_out"):
             if getattr(self, name).scenes < 2:
                 raise ConfigurationError(
                     f"setting '{name}.scenes': expected at least 2, got {getattr(self, name).scenes}"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pair_drive_core.models.pair_model import PairModel
+from pair_drive_core.models.pair_model import JoinConfig, PairModel
 from pair_drive_core.models.reward_world_model import head_names
-from pair_drive_core.policies.parallel import ParallelConfig, plan_batch
+from pair_drive_core.policies.parallel import plan_batch
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS
 from pair_drive_core.training.samples import DrivingSamples, ordered_batches
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
@@ -41,7 +41,7 @@ def constant_velocity(samples: DrivingSamples) -> Tensor:
 
 @torch.inference_mode()
 def evaluate(
-    model: PairModel, samples: DrivingSamples, rewards: SimulatedRewards, config: ParallelConfig | None = None
+    model: PairModel, samples: DrivingSamples, rewards: SimulatedRewards, config: JoinConfig | None = None
 ) -> dict[str, PlannerResult]:
     """Score the human, constant velocity, each branch's plan and the best leaf of the tree.
 

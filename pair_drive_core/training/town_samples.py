@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from pair_drive_core.models.features import FeatureConfig, Features, build_features, rasterise_lidar, status_vector
+from pair_drive_core.models.features import FeatureConfig, Features, assemble_features, build_features
+from pair_drive_core.models.ground_image import GroundView
 from pair_drive_core.scene import Scene
-from pair_drive_core.town import Daylight, SceneCutter, Town, TownSensors, TownSimulator
+from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator, draw_daylight, stitch_calibrations
+from pair_drive_core.town.splits import TownSplit, town_of
+from pair_drive_core.training.bev_targets import paint_bev
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.samples import DrivingSamples
 
@@ -24,7 +26,8 @@ class TownDataConfig:
     """Which moments of which towns.
 
     Attributes:
-        first_layout: layout seed of the first town; see `pair_drive_core.town` for which seeds are for testing.
+        split: whose towns; splits share no street plan.
+        first_town: number of the first town within the split.
         scenes: moments in all.
         scenes_a_town: moments taken of each town.
         simulated_s: life of each town.
@@ -34,10 +37,11 @@ class TownDataConfig:
         full_picture_width_px: width of each whole picture.
     """
 
-    first_layout: int = 0
+    split: TownSplit = TownSplit.TRAIN
+    first_town: int = 0
     scenes: int = 4000
-    scenes_a_town: int = 64
-    simulated_s: float = 45.0
+    scenes_a_town: int = 40
+    simulated_s: float = 30.0
     standing_share: float = 0.35
     full_picture_share: float = 0.25
     full_picture_width_px: int = 480
@@ -69,25 +73,28 @@ def collect_town_samples(
     """
     parts: list[Features] = []
     scenes: list[Scene] = []
-    layout = config.first_layout
+    town = config.first_town
     while len(scenes) < config.scenes:
-        for part, scene in _town_moments(layout, config, features, seed):
+        for part, scene in _town_moments(town, config, features, seed):
             parts.append(part)
             scenes.append(scene)
-            progress(stage, len(scenes), config.scenes, {"town": layout - config.first_layout + 1})
+            progress(stage, len(scenes), config.scenes, {"town": town - config.first_town + 1})
             if len(scenes) == config.scenes:
                 break
-        layout += 1
+        town += 1
     human = torch.stack([scene.human.poses for scene in scenes if scene.human is not None])
-    return TownSamples(DrivingSamples.from_features(parts, human), tuple(scenes))
+    size, reach = features.lidar_size_px, features.lidar_range_m
+    bev = torch.from_numpy(np.stack([paint_bev(scene, size, reach) for scene in scenes]))
+    return TownSamples(DrivingSamples.from_features(parts, human, bev), tuple(scenes))
 
 
 def _town_moments(
-    layout: int, config: TownDataConfig, features: FeatureConfig, seed: int
+    number: int, config: TownDataConfig, features: FeatureConfig, seed: int
 ) -> Iterator[tuple[Features, Scene]]:
     """Moments of one town, spread over its life and its demonstrators."""
-    rng = np.random.default_rng([layout, seed, 7])
-    simulator = TownSimulator(Town.build(layout), int(rng.integers(1_000_000)))
+    layout, life = town_of(config.split, number)
+    rng = np.random.default_rng([layout, life, seed, 7])
+    simulator = TownSimulator(Town.build(layout), life)
     simulator.run(config.simulated_s)
     cutter = SceneCutter(simulator)
     sensors = TownSensors(simulator, daylight=draw_daylight(rng))
@@ -118,21 +125,16 @@ def _sense(
         return build_features(sensors.agent_input(cutter, step, vehicle, width_px=width_px), config)
     world = sensors.world(step, vehicle)
     image = sensors.stitched(step, vehicle, config.image_width_px, config.image_height_px, world=world)
-    lidar = rasterise_lidar(sensors.lidar(step, vehicle, world), config)
-    status = status_vector(cutter.status_at(step, vehicle)[-1])
-    camera = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255.0
-    return Features(camera, torch.from_numpy(lidar)[None, None], status.unsqueeze(0))
+    status = cutter.status_at(step, vehicle)[-1]
+    views = town_views(config.image_width_px, config.image_height_px)
+    return assemble_features(image, views, sensors.lidar(step, vehicle, world), status, config)
 
 
-def draw_daylight(rng: np.random.Generator) -> Daylight:
-    """A time of day and a weather."""
-    grey = rng.uniform(0.0, 0.7)
-    blue = np.array([110.0, 160.0, 220.0])
-    sky = (1.0 - grey) * blue + grey * 185.0
-    return Daylight(
-        sun_azimuth=float(rng.uniform(-math.pi, math.pi)),
-        sun_strength=float(rng.uniform(0.2, 0.9)),
-        sky_rgb=(float(sky[0]), float(sky[1]), float(sky[2])),
-        haze_m=float(rng.uniform(150.0, 350.0)),
-        brightness=float(rng.uniform(0.7, 1.15)),
-    )
+def town_views(width_px: int, height_px: int) -> list[GroundView]:
+    """Where the town's cameras are in a picture that it renders stitched already."""
+    calibrations = stitch_calibrations(width_px, height_px)
+    edges = np.cumsum([0, *(calibration.width_px for calibration in calibrations)])
+    return [
+        GroundView.of(calibration, (0.0, 0.0), (1.0, 1.0), (float(edges[i]), float(edges[i + 1])))
+        for i, calibration in enumerate(calibrations)
+    ]

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from pair_drive_core.models import CheckpointError, build_features, save_checkpoint
+from pair_drive_core.models import CheckpointError, JoinConfig, build_features, save_checkpoint
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.planning.planner import Planner
-from pair_drive_core.policies import ImitationPlanner, ParallelConfig, ParallelPlanner, load_planner, plan_batch
+from pair_drive_core.policies import ImitationPlanner, ParallelPlanner, load_planner, plan_batch
 from pair_drive_core.scene import AgentInput, SceneError
 
 
@@ -50,14 +50,14 @@ def test_plan_is_the_leaf_of_the_best_predicted_reward(planner, agent_input):
 
 
 def test_imitation_plan_wins_when_nothing_beats_it_by_the_margin(model, agent_input):
-    plan = ParallelPlanner(model, config=ParallelConfig(margin=1.0)).plan(agent_input)
+    plan = ParallelPlanner(model, config=JoinConfig(margin=1.0)).plan(agent_input)
     assert plan.source is PlanSource.IMITATION
     assert torch.equal(plan.poses, plan.candidates.poses[0])
 
 
 @pytest.mark.parametrize("group_size", [4, 30])
 def test_group_size_can_be_chosen_at_inference(model, agent_input, group_size):
-    plan = ParallelPlanner(model, config=ParallelConfig(group_size=group_size)).plan(agent_input)
+    plan = ParallelPlanner(model, config=JoinConfig(group_size=group_size)).plan(agent_input)
     assert plan.candidates.poses.shape[0] == group_size
 
 

@@ -19,7 +19,8 @@ def features():
     status[:, 1] = 1.0
     status[:, 4] = torch.tensor([3.0, 8.0, 12.0])
     camera = torch.rand(3, 3, 32, 64, generator=generator)
-    return Features(camera, torch.rand(3, 1, 32, 32, generator=generator), status)
+    lidar = torch.rand(3, 1, 32, 32, generator=generator)
+    return Features(camera, lidar, torch.zeros(3, 0, 32, 32), status)
 
 
 @pytest.fixture

@@ -58,7 +58,9 @@ def test_each_sample_once_an_epoch(count, size):
 
 
 def test_eight_bit_storage_keeps_the_inputs(features, reference):
-    samples = DrivingSamples.from_features([features[:2], features[2:]], reference)
+    samples = DrivingSamples.from_features(
+        [features[:2], features[2:]], reference, torch.zeros(3, 32, 32, dtype=torch.uint8)
+    )
     back = samples.features(torch.tensor([2, 0]))
     assert (back.camera - features.camera[[2, 0]]).abs().max() <= 0.5 / 255 + 1e-6
     assert torch.equal(back.status, features.status[[2, 0]])

@@ -7,6 +7,7 @@ import torch
 
 from pair_drive_core.models import PairModel, RewardFormula, load_checkpoint
 from pair_drive_core.models.presets import tiny_config
+from pair_drive_core.town.splits import TownSplit
 from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig
@@ -16,7 +17,7 @@ from pair_drive_core.training.simulated_rewards import SimulatedRewards
 from pair_drive_core.training.town_evaluation import constant_velocity, evaluate
 from pair_drive_core.training.town_samples import TownDataConfig, collect_town_samples
 
-FEW = TownDataConfig(first_layout=4, scenes=5, scenes_a_town=5, simulated_s=8.0, full_picture_share=0.5)
+FEW = TownDataConfig(first_town=4, scenes=5, scenes_a_town=5, simulated_s=8.0, full_picture_share=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +88,19 @@ def test_a_whole_training(tmp_path):
         checkpoint=str(tmp_path / "model.safetensors"),
         model=tiny_config(group_size=6),
         town=FEW,
-        held_out=dataclasses.replace(FEW, first_layout=20002, scenes=4),
+        calibration=dataclasses.replace(FEW, split=TownSplit.VAL, scenes=3, full_picture_share=0.0),
+        held_out=dataclasses.replace(FEW, split=TownSplit.TEST, scenes=3, full_picture_share=0.0),
         imitation=ImitationConfig(epochs=1, batch_size=4),
         reward_model=RewardModelTrainingConfig(epochs=1, batch_size=4, candidates=4),
         reinforcement=ReinforcementTrainingConfig(epochs=1, batch_size=4),
     )
     stages = []
     report = train(settings, "pair-drive train", lambda stage, *_: stages.append(stage))
-    order = ["town", "held-out", "references", "imitation", "reward model", "reinforcement"]
+    order = ["town", "calibration", "held-out", "references", "imitation", "reward model", "reinforcement"]
     assert list(dict.fromkeys(stages)) == order
     loaded = load_checkpoint(report.checkpoint)
-    assert loaded.model.config == settings.model
+    assert dataclasses.replace(loaded.model.config, join=settings.model.join) == settings.model
+    assert loaded.model.config.join.margin in loaded.training["margins"]["margins"]
     assert loaded.training["command"] == "pair-drive train"
     assert loaded.training["settings"]["town"]["scenes"] == 5
     assert loaded.training["held_out"]["pdms"]["pair"]["score"] == pytest.approx(report.results["pdms"]["pair"].score)
