@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pair_drive_core.geometry import box_corners
 from pair_drive_core.scene import StateIndex, VehicleParameters
 
 MAX_COORDINATE_M = 1e5
@@ -65,16 +64,19 @@ class Rollouts:
         cos, sin = heading.cos(), heading.sin()
         ahead = vehicle.rear_axle_to_center_m * torch.stack((cos, sin), dim=-1)
         center = states[..., :2] + ahead
-        size = states.new_tensor([vehicle.length_m, vehicle.width_m])
+        half_length, half_width = vehicle.length_m / 2.0, vehicle.width_m / 2.0
+        along = half_length * torch.stack((cos, sin), dim=-1)
+        across = half_width * torch.stack((-sin, cos), dim=-1)
+        front, rear = center + along, center - along
         return Rollouts(
             states,
             cos,
             sin,
             torch.hypot(states[..., StateIndex.VELOCITY_X], states[..., StateIndex.VELOCITY_Y]),
             center,
-            box_corners(center, heading, size[0], size[1]),
-            vehicle.length_m / 2.0,
-            vehicle.width_m / 2.0,
+            torch.stack((front + across, rear + across, rear - across, front - across), dim=-2),
+            half_length,
+            half_width,
         )
 
     @property
