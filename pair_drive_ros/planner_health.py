@@ -92,6 +92,9 @@ def _stream_finding(stream: str, newest_us: int | None, now_us: int, limit_s: fl
     age_s = (now_us - newest_us) / _US_PER_S
     if age_s > limit_s:
         return Finding(f"input {stream}", Level.ERROR, f"stale: {age_s:.2f} s old, limit {limit_s} s", {"age_s": age_s})
+    if age_s < -limit_s:
+        reason = f"stamped {-age_s:.2f} s in the future: clocks differ, or use_sim_time is set without /clock"
+        return Finding(f"input {stream}", Level.ERROR, reason, {"age_s": age_s})
     return Finding(f"input {stream}", Level.OK, "fresh", {"age_s": age_s})
 
 

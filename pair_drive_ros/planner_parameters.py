@@ -40,9 +40,7 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
         "Where the sensors' places come from: the mount parameters, or /tf and /tf_static.",
         choices=tuple(kind.value for kind in Extrinsics),
     ),
-    Parameter(
-        "base_frame", _SETTINGS.base_frame, "Name of the ego frame (rear axle, on the ground) in /tf."
-    ),
+    Parameter("base_frame", _SETTINGS.base_frame, "Name of the ego frame (rear axle, on the ground) in /tf."),
     Parameter("sync.with_lidar", _SYNC.with_lidar, "Whether a LiDAR sweep must be there."),
     _sync("camera_tolerance_s", 0.0, 0.5, "Greatest difference between the stamps of cameras [s]."),
     _sync(

@@ -9,7 +9,8 @@ Rules, in the order in which they are applied:
 4. Ego motion must be known on both sides of t0, at most `odometry_gap_s` apart; pose and velocity are interpolated.
 5. The last driving command up to t0 must be at most `command_age_s` old.
 6. A candidate is dropped, and the reason counted, when one of these has become impossible or the newest stamp of any
-   stream has passed t0 by `max_wait_s`. A candidate that is older than a complete one is dropped as overtaken.
+   stream has passed t0 by `max_wait_s` (commands do not count). A candidate that is older than a complete one is
+   dropped as overtaken.
 7. A stamp that lies `jump_back_s` before the newest of its own stream, or `jump_forward_s` after the newest of all
    streams, is a jump of time: everything is forgotten.
 """
@@ -236,6 +237,10 @@ class Synchronizer(Generic[PayloadT]):
         self._newest_us[stream] = time_us
         return True
 
+    def _progress_us(self) -> int:
+        """How far the sensors' time has come; commands may be stamped ahead of it."""
+        return max(time_us for stream, time_us in self._newest_us.items() if stream != COMMAND)
+
     def _nearest(self, stream: str, t0: int) -> Stamped[PayloadT] | None:
         """The stream's frame nearest to a moment."""
         return min(self._frames[stream], key=lambda frame: abs(frame.time_us - t0), default=None)
@@ -251,7 +256,7 @@ class Synchronizer(Generic[PayloadT]):
             return False
         if self._within(LIDAR, t0, self.config.camera_tolerance_s):
             return True
-        waited_us = max(self._newest_us.values()) - t0
+        waited_us = self._progress_us() - t0
         nothing_nearer = sweep.time_us > t0 or waited_us >= self.config.lidar_wait_s * US_PER_S
         return nothing_nearer and self._within(LIDAR, t0, self.config.lidar_tolerance_s)
 
@@ -276,7 +281,7 @@ class Synchronizer(Generic[PayloadT]):
 
     def _hopeless(self, t0: int, lacking: list[str]) -> bool:
         """Rule 6: whether waiting longer cannot help."""
-        if max(self._newest_us.values()) - t0 > self.config.max_wait_s * US_PER_S:
+        if self._progress_us() - t0 > self.config.max_wait_s * US_PER_S:
             return True
         return any(
             name in self.config.cameras

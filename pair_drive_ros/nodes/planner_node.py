@@ -251,12 +251,12 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
     def _submit(
         self, feed: SensorFeed, thread: InferenceThread[PlanningJob], readings: SensorSet[tuple[InputTopic, Any]]
     ) -> None:
-        """Hand a set to the inference thread unless it is too old or too soon after the last."""
+        """Hand a set to the inference thread unless it is too old, of the future, or too soon after the last."""
         epoch = feed.synchronizer.report.time_jumps + self._clock_jumps
         if epoch != self._epoch:
             self._epoch, self._last_submitted_us = epoch, None
         age_s = (self._now_us() - readings.time_us) / _US_PER_S
-        if age_s > self._settings.stale_after_s:
+        if abs(age_s) > self._settings.stale_after_s:
             self._health.stale += 1
             return
         last = self._last_submitted_us

@@ -96,6 +96,12 @@ def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planne
         rig.peer.spin_for(0.1)
     assert len(planner.plans) == count
     assert rig.peer.spin_until(lambda: int(planner.values("synchronizer")["dropped: stale"]) >= 5, 3)
+    for _ in range(4):
+        rig.publish(rig.now_us() + 900_000)
+        rig.peer.spin_for(0.1)
+    assert len(planner.plans) == count
+    assert rig.peer.spin_until(lambda: level(planner, "input CAM_F0") == ERROR, 3)
+    assert "in the future" in planner.findings()["input CAM_F0"][1]
 
 
 def test_a_simulators_clock_that_jumps_back_starts_the_planner_anew(planner_process, rig, peer):
