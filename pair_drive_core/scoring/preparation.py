@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -267,8 +267,8 @@ def _reference_poses(scene: Scene, origin: Tensor) -> Tensor:
     return _shift(scene.reference, origin)
 
 
-def _offsets(counts: Sequence[int] | object) -> Tensor:
-    return torch.tensor([0, *counts], dtype=torch.int64).cumsum(0)  # type: ignore[misc]
+def _offsets(counts: Iterable[int]) -> Tensor:
+    return torch.tensor([0, *counts], dtype=torch.int64).cumsum(0)
 
 
 def _pack_rings(parts: Sequence[PackedRings]) -> tuple[Tensor, Tensor]:

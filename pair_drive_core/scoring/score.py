@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, Scene, SceneError
-from pair_drive_core.scene.validation import require_dtype, require_shape
+from pair_drive_core.scene.validation import require_dtype, require_finite, require_shape
 from pair_drive_core.scoring.backends import Backend, chunk_size, native_index, sub_scores_of
 from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.epdms import epdms
@@ -71,6 +71,7 @@ def score(
     prepared = _prepared(scenes, trajectories, metric)
     if reference is not None:
         require_shape("score: reference", reference, (len(prepared), prepared.sample_index.shape[1], 3))
+        require_finite("score: reference", reference)
         prepared = prepared.with_reference(reference)
     missing = [t for t, has in zip(prepared.tokens, prepared.has_reference.tolist(), strict=True) if not has]
     if missing:
@@ -189,7 +190,8 @@ def _aggregate(
         raise SceneError(f"score: expected normalisation 'single' or 'batch', got {normalisation!r}")
     progress = ego_progress(candidates.progress_m, multiplier, best, metric)
     unfiltered = torch.where(valid[..., None], candidates.columns(progress), 0.0)
-    sub, human_sub = unfiltered, torch.ones_like(unfiltered[:, 0]) if unfiltered.shape[1] else _ones(candidates)
+    scenes, _, columns = unfiltered.shape
+    sub, human_sub = unfiltered, unfiltered.new_ones(scenes, columns)
     if _uses_human(prepared, human_filter):
         ones = torch.ones_like(baselines.progress_m)
         human = replace(baselines, comfort=torch.ones_like(baselines.comfort)).columns(ones)[:, 1]
@@ -210,10 +212,4 @@ def _aggregate(
         valid=valid,
         states=candidates.states,
         backend="torch",
-    )
-
-
-def _ones(candidates: SubScores) -> Tensor:
-    return torch.ones(candidates.values.shape[0], candidates.columns(candidates.progress_m).shape[-1]).to(
-        candidates.progress_m
     )

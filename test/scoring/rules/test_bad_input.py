@@ -95,6 +95,10 @@ def test_a_missing_reference_is_named(road):
     scene = dataclasses.replace(road.scene(token="lonely"), reference=None)
     with pytest.raises(SceneError, match=r"reference.*lonely"):
         score([scene], road.plan())
+    with pytest.raises(SceneError, match="score: reference: expected finite"):
+        score([scene], road.plan(), reference=road.scene().reference[None] * math.nan)
+    with pytest.raises(SceneError, match="score: reference: expected shape"):
+        score([scene], road.plan(), reference=road.scene().reference)
     given = score([scene], road.plan(), reference=road.scene().reference[None])
     assert float(given.total[0, 0]) == 1.0
 
