@@ -40,7 +40,7 @@ def make(
     width_px: Annotated[int, typer.Option(min=64, help="Width of the three joined front pictures.")] = 256,
     height_px: Annotated[int, typer.Option(min=16, help="Their height.")] = 64,
     lidar_px: Annotated[int, typer.Option(min=16, help="Side of the LiDAR raster.")] = 64,
-    flaw_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="Wanted share of flawed drives.")] = 0.05,
+    flaw_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="Wanted share of flawed drives.")] = 0.04,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
 ) -> None:
     """Make scenes of a split, deterministic by number, as a scene cache with network inputs beside it."""
@@ -82,7 +82,7 @@ def sheet(
 def histograms(
     split: Annotated[TownSplit, typer.Option(help="Which towns.")] = TownSplit.TEST,
     scenes: Annotated[int, typer.Option(min=1, help="Scenes in all.")] = 480,
-    flaw_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="Wanted share of flawed drives.")] = 0.05,
+    flaw_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="Wanted share of flawed drives.")] = 0.04,
 ) -> None:
     """Score the human, constant velocity and PDM-Closed in a split, and count manoeuvres, speeds and flaws."""
     taken: list[TownScene] = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
 
-from pair_drive_core.town.curves import FloatArray, arc_lengths, offset_left, snap
+from pair_drive_core.town.curves import FloatArray, arc_lengths, blend, offset_left, oriented, snap
 from pair_drive_core.town.network import RoadNetwork
 
 SPACING_M = 0.5
@@ -18,6 +19,41 @@ _MARGIN_M = 130.0
 _BEHIND_M = 60.0
 """How much of the driven path is kept."""
 _SMOOTHING_POINTS = 9
+_ROUTE_KEPT_M = 170.0
+"""A change of lanes must not change the route within this distance: learners are told where it goes."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One lane of a path, or the change from it to its neighbour.
+
+    Attributes:
+        lane: lane index.
+        into: the neighbour that it is left for; None where it is followed to its end.
+        at_m: where on the lane the change begins.
+        over_m: how long it takes.
+    """
+
+    lane: int
+    into: int | None = None
+    at_m: float = 0.0
+    over_m: float = 0.0
+
+    @property
+    def exit_lane(self) -> int:
+        """The lane at whose end the leg ends."""
+        return self.lane if self.into is None else self.into
+
+    def line(self, network: RoadNetwork) -> tuple[FloatArray, int]:
+        """(P, 3) vertices, and the index of the vertex half way through the change (the last one without)."""
+        line = network.lanes[self.lane].centerline
+        if self.into is None:
+            return line, len(line) - 1
+        other = network.lanes[self.into].centerline
+        first = int(np.clip(round(self.at_m / network.lanes[self.lane].length_m * (len(line) - 1)), 1, len(line) - 4))
+        last = min(first + round(self.over_m), len(other) - 2)
+        curve = oriented(blend(line[first], other[last], 1.0), float(line[first, 2]), float(other[last, 2]))
+        return np.concatenate((line[:first], curve, other[last + 1 :])), first + len(curve) // 2
 
 
 @dataclass(frozen=True)
@@ -28,11 +64,15 @@ class LaneSpan:
         lane: lane index.
         start_m: arc length of the path where the lane begins.
         end_m: where it ends.
+        leg: the leg that it belongs to.
+        leg_start_m: where that begins.
     """
 
     lane: int
     start_m: float
     end_m: float
+    leg: Leg
+    leg_start_m: float
 
 
 @dataclass(frozen=True)
@@ -87,26 +127,31 @@ class Path:
         return (len(self.points) - 1) * SPACING_M
 
 
-def path_along(network: RoadNetwork, lanes: list[int], start_m: float) -> Path:
-    """A path along the centre lines of connected lanes.
+def path_along(network: RoadNetwork, legs: list[Leg], start_m: float) -> Path:
+    """A path along connected lanes.
 
     Args:
         network: the map.
-        lanes: connected lane indices.
-        start_m: where on the first lane the path begins.
+        legs: connected legs.
+        start_m: where on the first leg the path begins.
     """
-    lines = [network.lanes[i].centerline for i in lanes]
-    joined = np.concatenate([lines[0], *(line[1:] for line in lines[1:])])
+    drawn = [leg.line(network) for leg in legs]
+    joined = np.concatenate([drawn[0][0], *(line[1:] for line, _ in drawn[1:])])
     arc = arc_lengths(joined)
-    ends = np.cumsum([len(line) - 1 for line in lines])
-    bounds = np.concatenate(([0.0], arc[ends])) - start_m
+    ends = np.cumsum([len(line) - 1 for line, _ in drawn])
+    begins = np.concatenate(([0], ends[:-1]))
     heading = np.unwrap(joined[:, 2])
     count = int((arc[-1] - start_m) / SPACING_M) + 1
     at = start_m + SPACING_M * np.arange(count)
     points = snap(np.column_stack([np.interp(at, arc, column) for column in (joined[:, 0], joined[:, 1], heading)]))
-    limits = np.array([network.lanes[i].speed_limit_mps for i in lanes])
-    of_point = np.clip(np.searchsorted(bounds[1:], at - start_m, side="right"), 0, len(lanes) - 1)
-    spans = [LaneSpan(lane, float(a), float(b)) for lane, a, b in zip(lanes, bounds[:-1], bounds[1:], strict=True)]
+    limits = np.array([network.lanes[leg.lane].speed_limit_mps for leg in legs])
+    of_point = np.clip(np.searchsorted(arc[ends], at, side="right"), 0, len(legs) - 1)
+    spans: list[LaneSpan] = []
+    for leg, (_, split), first, last in zip(legs, drawn, begins.tolist(), ends.tolist(), strict=True):
+        start, middle, end = (float(arc[i]) - start_m for i in (first, first + split, last))
+        spans.append(LaneSpan(leg.lane, start, middle, leg, start))
+        if leg.into is not None:
+            spans.append(LaneSpan(leg.into, middle, end, leg, start))
     return Path(points, _curvature(points[:, 2]), limits[of_point], spans)
 
 
@@ -140,6 +185,11 @@ class Habits(Protocol):
     def bias_m(self) -> FloatArray:
         """Where in the lane the path runs, left of its centre line."""
         ...
+
+
+def _legs(spans: list[LaneSpan]) -> list[Leg]:
+    """The legs that spans belong to, in order."""
+    return [next(group).leg for _, group in groupby(spans, key=lambda span: span.leg_start_m)]
 
 
 class PathBank:
@@ -182,7 +232,7 @@ class PathBank:
 
     def start(self, vehicle: int, lane: int, along_m: float) -> None:
         """Begin a path at a place on a lane and continue it at random."""
-        self._write(vehicle, self._extended([lane], along_m), along_m)
+        self._write(vehicle, self._extended([Leg(lane)], along_m), along_m)
 
     def needs_extension(self, along_m: FloatArray) -> list[int]:
         """Vehicles whose path soon ends."""
@@ -197,23 +247,64 @@ class PathBank:
         kept = [s for s in self.spans[vehicle] if s.end_m > along_m - _BEHIND_M]
         # Whole steps, so that the points of the new path are those of the old one.
         shift = max(int((along_m - _BEHIND_M) / SPACING_M), 0) * SPACING_M
-        begin = max(shift - kept[0].start_m, 0.0)
-        offset = kept[0].start_m + begin
+        begin = max(shift - kept[0].leg_start_m, 0.0)
+        offset = kept[0].leg_start_m + begin
         moved = [replace(d, start_m=d.start_m - offset) for d in self.deviations[vehicle]]
         self.deviations[vehicle] = [d for d in moved if d.end_m > 0.0]
-        self._write(vehicle, self._extended([s.lane for s in kept], begin), begin)
+        self._write(vehicle, self._extended(_legs(kept), begin), begin)
         return along_m - offset
 
-    def _extended(self, lanes: list[int], begin_m: float) -> list[int]:
-        length = sum(self.network.lanes[i].length_m for i in lanes)
-        while length < begin_m + CAPACITY * SPACING_M + 1.0:
-            choices = self.network.lanes[lanes[-1]].successors
-            lanes.append(int(choices[int(self.rng.integers(0, len(choices)))]))
-            length += self.network.lanes[lanes[-1]].length_m
-        return lanes
+    def change_lane(self, vehicle: int, target: int, begin_m: float, over_m: float) -> bool:
+        """Lead a path into a neighbouring lane, if its route can be kept.
 
-    def _write(self, vehicle: int, lanes: list[int], begin_m: float) -> None:
-        path = path_along(self.network, lanes, begin_m)
+        Args:
+            vehicle: row.
+            target: index of the neighbour.
+            begin_m: arc length of the path where the change begins.
+            over_m: its length.
+
+        Returns:
+            Whether the path was changed.
+        """
+        spans = self.spans[vehicle]
+        here = next((s for s in spans if s.start_m <= begin_m < s.end_m), None)
+        if here is None or here.leg.into is not None:
+            return False
+        legs = _legs(spans)
+        index = len(_legs([s for s in spans if s.leg_start_m <= here.leg_start_m])) - 1
+        followed = self._follow(target, legs[index + 1 :], here.end_m - begin_m)
+        if followed is None:
+            return False
+        changed = [*legs[:index], Leg(here.lane, target, begin_m - here.start_m, over_m), *followed]
+        offset = max(-spans[0].leg_start_m, 0.0)
+        self._write(vehicle, self._extended(changed, offset), offset)
+        return True
+
+    def _follow(self, lane: int, legs: list[Leg], ahead_m: float) -> list[Leg] | None:
+        """Legs through the same roadblocks from another lane; None where the near part of the route would change."""
+        lanes = self.network.lanes
+        followed: list[Leg] = []
+        for leg in legs:
+            block = lanes[leg.lane].roadblock
+            matching = [s for s in lanes[lane].successors if lanes[s].roadblock == block]
+            if not matching:
+                return followed if ahead_m > _ROUTE_KEPT_M else None
+            lane = leg.lane if leg.lane in matching else matching[0]
+            followed.append(Leg(lane))
+            ahead_m += lanes[lane].length_m
+        return followed
+
+    def _extended(self, legs: list[Leg], begin_m: float) -> list[Leg]:
+        lanes = self.network.lanes
+        length = sum(min(lanes[leg.lane].length_m, lanes[leg.exit_lane].length_m) for leg in legs)
+        while length < begin_m + CAPACITY * SPACING_M + 1.0:
+            choices = lanes[legs[-1].exit_lane].successors
+            legs.append(Leg(int(choices[int(self.rng.integers(0, len(choices)))])))
+            length += lanes[legs[-1].lane].length_m
+        return legs
+
+    def _write(self, vehicle: int, legs: list[Leg], begin_m: float) -> None:
+        path = path_along(self.network, legs, begin_m)
         self.points[vehicle] = path.points[:CAPACITY]
         self.curvature[vehicle] = path.curvature[:CAPACITY]
         self.spans[vehicle] = [s for s in path.spans if s.start_m < CAPACITY * SPACING_M]

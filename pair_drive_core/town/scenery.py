@@ -19,6 +19,8 @@ from pair_drive_core.town.network import Road, RoadNetwork
 from pair_drive_core.town.network_builder import PARKING_WIDTH_M, WALKWAY_WIDTH_M
 from pair_drive_core.town.paths import Deviation
 
+_PARKING_BEND_RAD = 0.22
+"""Nobody parks where the road turns more than this within 24 m."""
 _FACADES = np.array(
     [
         [178, 160, 140],
@@ -176,7 +178,8 @@ def _draw_parked(network: RoadNetwork, fraction: float, rng: np.random.Generator
             if not parking:
                 continue
             for at in range(14, len(road.reference) - 14, 7):
-                if rng.random() > fraction:
+                heading = np.unwrap(road.reference[max(at - 12, 0) : at + 13, 2])
+                if rng.random() > fraction or np.ptp(heading) > _PARKING_BEND_RAD:
                     continue
                 offset = side * (half_road_m(lanes) + PARKING_WIDTH_M / 2.0 + rng.normal(0.0, 0.08))
                 here = _beside(road, at, offset)

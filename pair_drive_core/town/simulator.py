@@ -52,7 +52,7 @@ class TownConfig:
     truck_fraction: float = 0.15
     construction_zones: int = 2
     bins: int = 6
-    flaw_rate: float = 0.05
+    flaw_rate: float = 0.04
     warm_up_s: float = 6.0
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pair_drive_core.town.curves import FloatArray, snap, unit
 from pair_drive_core.town.drivers import Fleet
 from pair_drive_core.town.flaws import Flaw, FlawModel, Surroundings
+from pair_drive_core.town.lane_change import CONSIDER_INTERVAL_STEPS, Movement, change_lanes
 from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.paths import Deviation, PathBank
 from pair_drive_core.town.pedestrians import SIZE_M, shadows
@@ -107,6 +108,8 @@ class Traffic:
         self.flaws.step(Surroundings(time_s, self.along_m, self.speed_mps, pose, self._gap_m))
         gap, leader_mps = self._leaders(pose, walkers, walking_mps, still)
         self._gap_m = gap.copy()
+        if round(time_s * 10.0) % CONSIDER_INTERVAL_STEPS == 5:
+            self._change_lanes(pose, gap, leader_mps)
         gap, leader_mps = self._stop_lines(gap, leader_mps, time_s)
         wanted = self._idm(gap, leader_mps)
         jerk = np.where(self.flaws.doing(Flaw.HARSH), 3.0 * _JERK_MPS3, _JERK_MPS3)
@@ -124,6 +127,15 @@ class Traffic:
         self.along_m = snap(np.where(drive, self.along_m + moved, self.along_m))
         self.speed_mps = snap(np.where(drive, speed, self.speed_mps))
         self._extend_paths()
+
+    def _change_lanes(self, pose: FloatArray, gap: FloatArray, leader_mps: FloatArray) -> None:
+        busy = np.zeros(len(self), dtype=bool)
+        busy[[*self.flaws.episodes, *self.right_of_way.committed]] = True
+        able = ~(busy | self.external) & (self.fleet.bias_m == 0.0)
+        wanted = self.paths.sample(self.paths.speed, self.along_m)
+        now = Movement(self.along_m, pose, self.speed_mps, wanted, gap, leader_mps)
+        for vehicle in change_lanes(self.network, self.paths, able, now, self.paths.rng):
+            self._find_connectors(vehicle)
 
     def _follow_external(self, pose: FloatArray) -> None:
         """Where on their path the vehicles are that are driven from outside."""
