@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pair_drive_core.evaluation.sensor_feed import Extrinsics, SensorFeed, SensorMounts
+from pair_drive_core.evaluation.warm_up import warm_up
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
 from pair_drive_core.planning.planner import Planner
@@ -90,7 +91,7 @@ class PlannerSettings:
         return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame)
 
     def guarded_planner(self) -> GuardedPlanner:
-        """Load the planner.
+        """Load the planner and let it plan once.
 
         Raises:
             ValueError: naming what is wrong with the settings or the checkpoint.
@@ -99,18 +100,20 @@ class PlannerSettings:
         problems = self.problems()
         if problems:
             raise ConfigurationError("; ".join(problems))
-        return GuardedPlanner(self._planner(), self.guard, self.fallback_deceleration_mps2)
+        try:
+            planner = self._planner()
+            warm_up(planner)
+        except (RuntimeError, AssertionError) as error:
+            # torch raises these for a device that this machine or this build of torch does not have, or that is full.
+            reason = " ".join(str(error).split())
+            raise ConfigurationError(f"device: cannot use {self.device!r} ({reason})") from error
+        return GuardedPlanner(planner, self.guard, self.fallback_deceleration_mps2)
 
     def _planner(self) -> Planner:
         if self.planner is PlannerKind.CONSTANT_VELOCITY:
             return ConstantVelocityPlanner()
         path = Path(self.checkpoint) if self.checkpoint else SHIPPED_CHECKPOINT
-        try:
-            return load_planner(path, torch.device(self.device))
-        except (RuntimeError, AssertionError) as error:
-            # torch raises these for a device that this machine or this build of torch does not have.
-            reason = " ".join(str(error).split())
-            raise ConfigurationError(f"device: cannot use {self.device!r} ({reason})") from error
+        return load_planner(path, torch.device(self.device))
 
 
 def settings_from_parameters(parameters: Mapping[str, Any]) -> PlannerSettings:

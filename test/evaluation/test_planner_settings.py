@@ -2,6 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pair_drive_core.evaluation.planner_settings import (
     PlannerKind,
@@ -9,7 +10,9 @@ from pair_drive_core.evaluation.planner_settings import (
     read_parameter_file,
     settings_from_parameters,
 )
-from pair_drive_core.models.configuration import ConfigurationError
+from pair_drive_core.models import PairConfig, PairModel
+from pair_drive_core.models.checkpoint import save_checkpoint
+from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +59,27 @@ def test_all_problems_are_told_at_once():
     )
     with pytest.raises(ConfigurationError, match=r"max_speed_mps.*fallback_deceleration_mps2.*device.*'abacus'"):
         settings.guarded_planner()
+
+
+def test_a_planner_that_cannot_plan_is_found_out_before_it_drives(monkeypatch):
+    class Broken:
+        name = "broken"
+
+        def plan(self, agent_input):
+            agent_input.validate()
+            raise RuntimeError("CUDA error: no kernel image")
+
+    monkeypatch.setattr(PlannerSettings, "_planner", lambda self: Broken())
+    with pytest.raises(ConfigurationError, match=r"device: cannot use 'cpu' \(CUDA error: no kernel image\)"):
+        PlannerSettings().guarded_planner()
+
+
+def test_a_device_that_this_machine_lacks_is_refused_by_name(tmp_path):
+    small = YAML(typ="safe").load((ROOT / "config" / "train_town_small.yaml").read_text())["model"]
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, PairModel(config_from_mapping(PairConfig, small)), {})
+    with pytest.raises(ConfigurationError, match="device: cannot use 'xpu'"):
+        PlannerSettings(checkpoint=str(path), device="xpu").guarded_planner()
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", None])
