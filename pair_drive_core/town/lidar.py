@@ -92,8 +92,58 @@ def cast_ranges(world: World, config: LidarConfig) -> tuple[npt.NDArray[np.float
         ground = np.where(tangent < 0.0, -height / tangent, np.inf).astype(np.float32)
     flat = np.repeat(ground[:, None], config.columns, axis=1)
     reflectivity = np.full(flat.shape, _GROUND_REFLECTIVITY, dtype=np.float32)
-    azimuth = _azimuths(config)
-    cos, sin = np.cos(azimuth), np.sin(azimuth)
+    met = _meetings(world, config)
+    hits = _hits(world, met, tangent, height)
+    cell = hits.ring * config.columns + met.column[hits.meeting]
+    np.minimum.at(flat.reshape(-1), cell, hits.distance_m)
+    nearest = hits.distance_m <= flat.reshape(-1)[cell]
+    surface = REFLECTIVITY[world.shape[met.box[hits.meeting[nearest]]]].astype(np.float32)
+    reflectivity.reshape(-1)[cell[nearest]] = surface
+    ranges = flat / np.cos(elevation).astype(np.float32)[:, None]
+    return np.where(ranges <= config.range_m, ranges, np.inf).astype(np.float32), reflectivity
+
+
+@dataclass(frozen=True)
+class _Meetings:
+    """Columns of rays that pass over or through a box's footprint, one entry a column and box.
+
+    Attributes:
+        box: (M,) int64.
+        column: (M,) int64.
+        entry_m: (M,), distance along the ground where the column enters the footprint.
+        leave_m: (M,), where it leaves it.
+    """
+
+    box: npt.NDArray[np.int64]
+    column: npt.NDArray[np.int64]
+    entry_m: FloatArray
+    leave_m: FloatArray
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Rays that hit a box, one entry a ring and meeting.
+
+    Attributes:
+        meeting: (H,) int64, row of `_Meetings`.
+        ring: (H,) int64.
+        distance_m: (H,) float32, along the ground.
+    """
+
+    meeting: npt.NDArray[np.int64]
+    ring: npt.NDArray[np.int64]
+    distance_m: npt.NDArray[np.float32]
+
+
+def _spread(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For `counts[i]` items of each group i: the group of every item, and its number within the group."""
+    group = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return group, number
+
+
+def _meetings(world: World, config: LidarConfig) -> _Meetings:
+    """Intersect the footprints of all boxes with all columns that may meet them (slab test)."""
     offset = world.pose[:, :2] - np.array(config.position[:2])
     distance = np.hypot(offset[:, 0], offset[:, 1])
     radius = 0.5 * np.hypot(world.size[:, 0], world.size[:, 1])
@@ -102,75 +152,45 @@ def cast_ranges(world: World, config: LidarConfig) -> tuple[npt.NDArray[np.float
     step = 2.0 * np.pi / config.columns
     first = np.floor((bearing - reach + np.pi) / step).astype(np.int64)
     last = np.ceil((bearing + reach + np.pi) / step).astype(np.int64)
-    for i in np.nonzero(distance - radius < config.range_m)[0]:
-        count = min(int(last[i] - first[i]) + 1, config.columns)
-        columns = np.arange(first[i], first[i] + count) % config.columns
-        entry, leave = _slab(offset[i], world.pose[i, 2], world.size[i], cos[columns], sin[columns])
-        _hit_box(
-            flat, reflectivity, columns, entry, leave, tangent,
-            world.base_m[i] - height, world.base_m[i] + world.size[i, 2] - height, REFLECTIVITY[world.shape[i]],
-        )  # fmt: skip
-    ranges = flat / np.cos(elevation).astype(np.float32)[:, None]
-    return np.where(ranges <= config.range_m, ranges, np.inf).astype(np.float32), reflectivity
-
-
-def _slab(
-    offset: FloatArray, heading: float, size: FloatArray, cos: FloatArray, sin: FloatArray
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Where rays along the ground enter and leave a rectangle; entry > leave where they miss."""
-    c, s = np.cos(heading), np.sin(heading)
-    along, across = c * cos + s * sin, c * sin - s * cos
+    near = np.nonzero(distance - radius < config.range_m)[0]
+    group, number = _spread(np.minimum(last[near] - first[near] + 1, config.columns))
+    box = near[group]
+    column = (first[box] + number) % config.columns
+    azimuth = _azimuths(config)
+    c, s = np.cos(world.pose[:, 2]), np.sin(world.pose[:, 2])
+    cos, sin = np.cos(azimuth)[column], np.sin(azimuth)[column]
+    along, across = c[box] * cos + s[box] * sin, c[box] * sin - s[box] * cos
     along = np.where(np.abs(along) < 1e-9, 1e-9, along)
     across = np.where(np.abs(across) < 1e-9, 1e-9, across)
-    x, y = c * offset[0] + s * offset[1], c * offset[1] - s * offset[0]
-    near_x, far_x = (x - size[0] / 2.0) / along, (x + size[0] / 2.0) / along
-    near_y, far_y = (y - size[1] / 2.0) / across, (y + size[1] / 2.0) / across
-    entry = np.maximum(np.minimum(near_x, far_x), np.minimum(near_y, far_y))
+    x = (c * offset[:, 0] + s * offset[:, 1])[box]
+    y = (c * offset[:, 1] - s * offset[:, 0])[box]
+    half_x, half_y = world.size[box, 0] / 2.0, world.size[box, 1] / 2.0
+    near_x, far_x = (x - half_x) / along, (x + half_x) / along
+    near_y, far_y = (y - half_y) / across, (y + half_y) / across
+    entry = np.maximum(np.maximum(np.minimum(near_x, far_x), np.minimum(near_y, far_y)), 1e-3)
     leave = np.minimum(np.maximum(near_x, far_x), np.maximum(near_y, far_y))
-    return np.maximum(entry, 0.0).astype(np.float32), leave.astype(np.float32)
+    met = entry < leave
+    return _Meetings(box[met], column[met], entry[met], leave[met])
 
 
-def _hit_box(
-    flat: npt.NDArray[np.float32],
-    reflectivity: npt.NDArray[np.float32],
-    columns: npt.NDArray[np.int64],
-    entry: npt.NDArray[np.float32],
-    leave: npt.NDArray[np.float32],
-    tangent: npt.NDArray[np.float32],
-    bottom: float,
-    top: float,
-    surface: float,
-) -> None:
-    """Shorten the rays that meet an upright box; in place.
-
-    Args:
-        flat: (rings, columns), distance along the ground so far, m.
-        reflectivity: (rings, columns).
-        columns: (n,), the columns that may meet the box.
-        entry: (n,), distance along the ground where each enters its footprint.
-        leave: (n,), where it leaves it.
-        tangent: (rings,), slope of each ring.
-        bottom: height of the box's bottom over the sensor, m.
-        top: height of its top over the sensor, m.
-        surface: its reflectivity.
-    """
-    met = (entry < leave) & (leave > 0.0)
-    if not met.any():
-        return
-    columns, entry, leave = columns[met], entry[met], leave[met]
-    slope = tangent[:, None]
+def _hits(world: World, met: _Meetings, tangent: npt.NDArray[np.float32], height: np.float32) -> _Hits:
+    """Find the rings that hit each box in each column: those whose slope lies between its lower and its upper edge."""
+    bottom = world.base_m[met.box] - height
+    top = bottom + world.size[met.box, 2]
+    slopes = tangent.astype(np.float64)
+    lowest = bottom / np.where(bottom < 0.0, met.entry_m, met.leave_m)
+    highest = top / np.where(top > 0.0, met.entry_m, met.leave_m)
+    first = np.searchsorted(slopes, lowest, side="left")
+    last = np.searchsorted(slopes, highest, side="right")
+    meeting, number = _spread(np.maximum(last - first, 0))
+    ring = first[meeting] + number
+    slope = slopes[ring]
+    entry = met.entry_m[meeting]
     at_entry = slope * entry
-    inside = (at_entry >= bottom) & (at_entry <= top)
     with np.errstate(divide="ignore", invalid="ignore"):
-        to_top = np.where(slope < 0.0, top / slope, np.inf)
-        to_bottom = np.where(slope > 0.0, bottom / slope, np.inf)
-    cover = np.where(at_entry > top, to_top, to_bottom)
-    through = ~inside & (cover > entry) & (cover <= leave)
-    where = np.where(inside, entry, np.where(through, cover, np.inf)).astype(np.float32)
-    before = flat[:, columns]
-    nearer = where < before
-    flat[:, columns] = np.where(nearer, where, before)
-    reflectivity[:, columns] = np.where(nearer, np.float32(surface), reflectivity[:, columns])
+        on_top, on_bottom = top[meeting] / slope, bottom[meeting] / slope
+    distance = np.where(at_entry > top[meeting], on_top, np.where(at_entry < bottom[meeting], on_bottom, entry))
+    return _Hits(meeting, ring, distance.astype(np.float32))
 
 
 def lidar_raster(points: npt.NDArray[np.float32], side_px: int, reach_m: float) -> npt.NDArray[np.float32]:

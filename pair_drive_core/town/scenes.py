@@ -113,6 +113,7 @@ class SceneCutter:
             route=parts.route,
             lights=parts.lights,
             lanes=parts.lanes,
+            planner_lights=parts.planner_lights,
             human=Trajectory(torch.from_numpy(self._human(step, vehicle))),
             flaws=self.simulator.flaws_at(step, vehicle),
         )
