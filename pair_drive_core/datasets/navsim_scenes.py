@@ -84,6 +84,7 @@ def build_scene(
         route=parts.route,
         lights=parts.lights,
         lanes=parts.lanes,
+        planner_lights=parts.planner_lights,
         human=_human(future) if demonstrated else None,
         vehicle=vehicle,
         flaws=flaws,

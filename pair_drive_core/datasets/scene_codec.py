@@ -20,6 +20,8 @@ from pair_drive_core.scene import Scene, SceneError
 FORMAT = "pair_drive_scene/1"
 """Name and version of the layout; raised whenever a field of the data model changes."""
 _DOCUMENT_KEY = "scene"
+_LATER_FIELDS = frozenset({"planner_lights"})
+"""Fields with a default that files of this format may lack."""
 _TENSOR_KEY = "tensor"
 
 PartT = TypeVar("PartT")
@@ -84,7 +86,8 @@ def _to_document(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:  # n
 def _from_document(kind: type[PartT], document: dict[str, Any], tensors: dict[str, Tensor]) -> PartT:
     """A dataclass of the data model."""
     fields = _fields(kind)  # type: ignore[arg-type]
-    return kind(**{name: _from_value(hint, document[name], tensors) for name, hint in fields})
+    known = {name: hint for name, hint in fields if name in document or name not in _LATER_FIELDS}
+    return kind(**{name: _from_value(hint, document[name], tensors) for name, hint in known.items()})
 
 
 @functools.lru_cache(maxsize=64)

@@ -43,12 +43,14 @@ class MapParts:
         polygons: around the ego.
         route: corrected route and its centre line.
         lights: of the recorded route.
+        planner_lights: of the corrected route, where they differ.
         lanes: lanes around the ego and of the route.
     """
 
     polygons: MapPolygons
     route: Route
     lights: TrafficLights
+    planner_lights: TrafficLights | None
     lanes: LaneGraph
 
 
@@ -76,11 +78,15 @@ def map_parts(
     center = pose[:2] + vehicle.rear_axle_to_center_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
     around = Surroundings.around(index, center)
     footprint = _footprint(float(pose[2]), center, vehicle)
+    recorded = route_edges(index, recorded_route)
+    metric_lights = traffic_lights(index, lights, recorded)
+    differs = any(red and (str(way) in edges) != (str(way) in recorded) for at_once in lights for way, red in at_once)
     line = route_centerline(index, pose, footprint, center, route, edges, around.drivable_tree())
     return MapParts(
         around.polygons(index, edges),
         Route(tuple(edges), torch.from_numpy(line)),
-        traffic_lights(index, lights, route_edges(index, recorded_route)),
+        metric_lights,
+        traffic_lights(index, lights, edges) if differs else None,
         lane_graph(index, (*around.edges, *edges.values())),
     )
 
@@ -196,14 +202,15 @@ def lane_graph(index: MapIndex, edges: Iterable[Edge]) -> LaneGraph:
 def traffic_lights(
     index: MapIndex, frames: Sequence[Sequence[tuple[int, bool]]], route: dict[str, Edge]
 ) -> TrafficLights:
-    """Red states of the lane connectors of the recorded route, 10 Hz; the status of a frame holds until the next.
+    """Red states of the lane connectors of a route, 10 Hz; the status of a frame holds until the next.
 
     Connectors that are never red are left out.
 
     Args:
         index: the map.
         frames: (connector id, is red) at t0, t0 + 0.5 s, ...; at least 9 of them.
-        route: edges of the recorded (not the corrected) route, by token, as the official metric cache has it.
+        route: edges by token; of the recorded route for the metric, of the corrected one for its reference planner
+            (official metric cache).
     """
     red_at = [[str(connector) for connector, red in lights if red and str(connector) in route] for lights in frames]
     held = [red_at[step // _STEPS_PER_FRAME] for step in range(LIGHT_STEPS)]

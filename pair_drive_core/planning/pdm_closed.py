@@ -180,9 +180,10 @@ def _frozen(scene: Scene) -> Scene:
     """The scene as PDM-Closed sees it: lights stay as they are at t0, no past, no demonstration."""
     past = scene.history
     history = EgoHistory(past.time_us[-1:], past.pose[-1:], past.velocity[-1:], past.acceleration[-1:])
-    red = scene.lights.red[:1].expand(SIMULATION_STEPS, -1)
-    lights = replace(scene.lights, red=red) if red.shape[0] else TrafficLights.empty(SIMULATION_STEPS)
-    return replace(scene, history=history, lights=lights, human=None, reference=None)
+    seen = scene.lights_on_route
+    red = seen.red[:1].expand(SIMULATION_STEPS, -1)
+    lights = replace(seen, red=red) if red.shape[0] else TrafficLights.empty(SIMULATION_STEPS)
+    return replace(scene, history=history, lights=lights, planner_lights=None, human=None, reference=None)
 
 
 def _sampled(time_us: int, poses: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ def _touched(
 
 def _red_rings(scene: Scene, origin: FloatArray) -> list[FloatArray]:
     """Lane connectors on the route that are red at t0."""
-    lights = scene.lights
+    lights = scene.lights_on_route
     red = lights.red[0].nonzero()[:, 0].tolist() if lights.red.shape[0] else []
     rings = [lights.rings[i].double().numpy()[:, :2] - origin for i in red]
     return [ring for ring in rings if ring.shape[0] > 2]

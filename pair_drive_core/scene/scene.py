@@ -33,6 +33,8 @@ class Scene:
         reference: (41, 3) PDM-Closed reference at 10 Hz, global; None until planned.
         vehicle: measures of the ego.
         flaws: what the demonstrating driver did wrong, for evaluation only.
+        planner_lights: lights on the corrected route, which the reference planner sees, where they differ from
+            `lights`, which follow the recorded route; None where they do not.
     """
 
     token: str
@@ -48,6 +50,12 @@ class Scene:
     reference: Tensor | None = None
     vehicle: VehicleParameters = PACIFICA
     flaws: tuple[str, ...] = field(default=())
+    planner_lights: TrafficLights | None = None
+
+    @property
+    def lights_on_route(self) -> TrafficLights:
+        """Lights of the connectors in `route`: what a rule-based planner looks at."""
+        return self.lights if self.planner_lights is None else self.planner_lights
 
     def validate(self) -> Scene:
         """Check every part.
@@ -60,6 +68,7 @@ class Scene:
         self.objects.validate()
         self.map.validate()
         self.route.validate()
+        self.lights_on_route.validate()
         self.lights.validate()
         if self.lanes is not None:
             self.lanes.validate()

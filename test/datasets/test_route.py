@@ -107,6 +107,18 @@ def test_holes_stay_holes(town_map):
     assert inside.tolist() == [False, True, True, False]
 
 
+def test_lights_follow_the_recorded_route_and_for_the_planner_the_corrected_one(town_index):
+    red = [((5020, True), (5021, False), (5130, True))] * 9
+    pose = heading_east(town_index, -50)
+    joined = map_parts(town_index, pose, [105], red)
+    assert joined.lights.tokens == ()
+    assert joined.planner_lights.tokens == ("5020",)
+    same = map_parts(town_index, pose, [100, 502, 105], red)
+    assert same.lights.tokens == ("5020",)
+    assert same.planner_lights is None
+    assert map_parts(town_index, pose, [105], NO_LIGHTS).planner_lights is None
+
+
 def test_the_lane_graph_is_closed(grid_index):
     case = GOLDEN[0]
     graph = map_parts(grid_index, np.array(case["pose"]), case["route"], NO_LIGHTS).lanes.validate()

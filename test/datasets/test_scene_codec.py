@@ -91,5 +91,17 @@ def test_a_scene_that_lacks_a_part_is_refused():
         decode_scene(zlib.compress(partial))
 
 
+def test_files_from_before_a_field_was_added_are_read(scene):
+    content = zlib.decompress(encode_scene(scene))
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    document = json.loads(header["__metadata__"]["scene"])
+    del document["scene"]["planner_lights"]
+    header["__metadata__"]["scene"] = json.dumps(document)
+    text = json.dumps(header).encode()
+    older = len(text).to_bytes(8, "little") + text + content[8 + size :]
+    assert decode_scene(zlib.compress(older)).planner_lights is None
+
+
 def test_equal_scenes_are_equal_bytes(scene):
     assert len({encode_scene(scene) for _ in range(20)}) == 1
