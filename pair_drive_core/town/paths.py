@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from pair_drive_core.town.curves import FloatArray, arc_lengths, blend, offset_left, oriented, snap
-from pair_drive_core.town.network import RoadNetwork
+from pair_drive_core.town.network import RoadNetwork, Turn
 
 SPACING_M = 0.5
 CAPACITY = 1000
@@ -232,7 +232,7 @@ class PathBank:
 
     def start(self, vehicle: int, lane: int, along_m: float) -> None:
         """Begin a path at a place on a lane and continue it at random."""
-        self._write(vehicle, self._extended([Leg(lane)], along_m), along_m)
+        self._write(vehicle, self._extended(vehicle, [Leg(lane)], along_m), along_m)
 
     def needs_extension(self, along_m: FloatArray) -> list[int]:
         """Vehicles whose path soon ends."""
@@ -251,7 +251,7 @@ class PathBank:
         offset = kept[0].leg_start_m + begin
         moved = [replace(d, start_m=d.start_m - offset) for d in self.deviations[vehicle]]
         self.deviations[vehicle] = [d for d in moved if d.end_m > 0.0]
-        self._write(vehicle, self._extended(_legs(kept), begin), begin)
+        self._write(vehicle, self._extended(vehicle, _legs(kept), begin), begin)
         return along_m - offset
 
     def change_lane(self, vehicle: int, target: int, begin_m: float, over_m: float) -> bool:
@@ -277,7 +277,7 @@ class PathBank:
             return False
         changed = [*legs[:index], Leg(here.lane, target, begin_m - here.start_m, over_m), *followed]
         offset = max(-spans[0].leg_start_m, 0.0)
-        self._write(vehicle, self._extended(changed, offset), offset)
+        self._write(vehicle, self._extended(vehicle, changed, offset), offset)
         return True
 
     def _follow(self, lane: int, legs: list[Leg], ahead_m: float) -> list[Leg] | None:
@@ -294,11 +294,15 @@ class PathBank:
             ahead_m += lanes[lane].length_m
         return followed
 
-    def _extended(self, legs: list[Leg], begin_m: float) -> list[Leg]:
+    def _extended(self, vehicle: int, legs: list[Leg], begin_m: float) -> list[Leg]:
         lanes = self.network.lanes
+        keeps_right = self.habits.bias_m[vehicle] < 0.0
         length = sum(min(lanes[leg.lane].length_m, lanes[leg.exit_lane].length_m) for leg in legs)
         while length < begin_m + CAPACITY * SPACING_M + 1.0:
             choices = lanes[legs[-1].exit_lane].successors
+            if keeps_right:
+                # From the kerb a left turn would cut across everybody else in the lane.
+                choices = tuple(c for c in choices if lanes[c].turn is not Turn.LEFT) or choices
             legs.append(Leg(int(choices[int(self.rng.integers(0, len(choices)))])))
             length += lanes[legs[-1].lane].length_m
         return legs
