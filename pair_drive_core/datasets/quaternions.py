@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from transforms3d.quaternions import quat2mat
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,14 +20,7 @@ def quaternion_to_matrix(quaternion: FloatArray) -> FloatArray:
     Returns:
         (3, 3).
     """
-    w, x, y, z = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return np.asarray(quat2mat(quaternion), dtype=np.float64)
 
 
 def quaternion_to_yaw(quaternion: FloatArray) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from transforms3d.euler import euler2mat
 
 from pair_drive_core.evaluation.messages.errors import MessageError
 from pair_drive_core.scene import CameraCalibration
@@ -30,14 +31,7 @@ class CameraInfoLike(Protocol):
 
 def mount_rotation(roll: float, pitch: float, yaw: float) -> FloatArray:
     """(3, 3) rotation of a mounting given by fixed-axis roll, pitch, yaw in rad (the order of URDF)."""
-    cr, sr, cp, sp, cy, sy = (f(a) for a in (roll, pitch, yaw) for f in (np.cos, np.sin))
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
+    return np.asarray(euler2mat(roll, pitch, yaw, axes="sxyz"), dtype=np.float64)
 
 
 def camera_calibration(message: CameraInfoLike, name: str, mount: Sequence[float]) -> CameraCalibration:

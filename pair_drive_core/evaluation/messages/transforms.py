@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from transforms3d.quaternions import quat2mat
 
 from pair_drive_core.evaluation.messages.errors import MessageError
 from pair_drive_core.scene.sensors import FloatArray
@@ -77,9 +78,5 @@ def _matrix(name: str, transform: Any) -> FloatArray:  # noqa: ANN401 - geometry
     matrix[:3, 3] = (t.x, t.y, t.z)
     if not abs(np.sqrt(x * x + y * y + z * z + w * w) - 1.0) <= _NORM_TOLERANCE or not np.isfinite(matrix).all():
         raise MessageError(f"transform of {name!r}: expected finite numbers and a unit quaternion, got {t} {q}")
-    matrix[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
+    matrix[:3, :3] = quat2mat((w, x, y, z))
     return matrix
