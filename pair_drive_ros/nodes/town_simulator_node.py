@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from geometry_msgs.msg import AccelWithCovarianceStamped, TransformStamped
+from geometry_msgs.msg import AccelWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -21,11 +21,12 @@ from pair_drive_core.simulation.plan_follower import TimedPlan
 from pair_drive_ros.conversions.camera_info import to_camera_info
 from pair_drive_ros.conversions.commands import to_driving_command
 from pair_drive_ros.conversions.images import to_compressed_image, to_image
-from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry, to_quaternion
+from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry
 from pair_drive_ros.conversions.point_clouds import to_point_cloud
 from pair_drive_ros.conversions.scores import to_pdm_score
-from pair_drive_ros.conversions.stamps import to_header, to_time
+from pair_drive_ros.conversions.stamps import to_time
 from pair_drive_ros.conversions.trajectories import timed_plan
+from pair_drive_ros.conversions.transforms import to_camera_transform, to_ego_transform
 from pair_drive_ros.conversions.truth import to_scene_truth
 from pair_drive_ros.message_types import message_type
 from pair_drive_ros.msg import DrivingCommand, PdmScore, PlannedTrajectory, SceneTruth
@@ -104,11 +105,14 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
                 topic = f"{namespace}/image_raw/compressed"
                 self._compressed[camera] = self.create_publisher(CompressedImage, topic, sensor)
             self._infos[camera] = self.create_publisher(CameraInfo, f"{namespace}/camera_info", latched)
-        self._transforms: Any = None
+        self._transforms = self._static_transforms = None
         try:
-            self._transforms = self.create_publisher(message_type("tf2_msgs/msg/TFMessage"), "/tf", 10)
+            kind = message_type("tf2_msgs/msg/TFMessage")
         except ModuleNotFoundError as error:
             self.get_logger().warning(f"/tf is not published: {error}")
+        else:
+            self._transforms = self.create_publisher(kind, "/tf", 10)
+            self._static_transforms = self.create_publisher(kind, "/tf_static", latched)
 
     def run(self) -> None:
         """Drive for the whole duration."""
@@ -156,16 +160,20 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         self._odometry.publish(to_odometry(status, yaw_rate, ODOM_FRAME, BASE_FRAME))
         self._acceleration.publish(to_acceleration(status, BASE_FRAME))
         if self._transforms is not None:
-            transform = TransformStamped(header=to_header(status.time_us, ODOM_FRAME), child_frame_id=BASE_FRAME)
-            transform.transform.translation.x, transform.transform.translation.y = map(float, status.pose[:2])
-            transform.transform.rotation = to_quaternion(float(status.pose[2]))
-            self._transforms.publish(message_type("tf2_msgs/msg/TFMessage")(transforms=[transform]))
+            kind = message_type("tf2_msgs/msg/TFMessage")
+            self._transforms.publish(kind(transforms=[to_ego_transform(status, ODOM_FRAME, BASE_FRAME)]))
 
     def _publish_sensors(self, readings: TownReadings) -> None:
+        frames = {camera: f"{topics.CAMERA_TOPICS[camera].replace('/', '_')}_optical" for camera in readings.cameras}
+        if self._static_transforms is not None:
+            poses = [
+                to_camera_transform(picture.calibration, picture.time_us, BASE_FRAME, frames[camera])
+                for camera, picture in readings.cameras.items()
+            ]
+            self._static_transforms.publish(message_type("tf2_msgs/msg/TFMessage")(transforms=poses))
         for camera, picture in readings.cameras.items():
-            frame = f"{topics.CAMERA_TOPICS[camera].replace('/', '_')}_optical"
-            self._infos[camera].publish(to_camera_info(picture.calibration, picture.time_us, frame))
-            self._publish_picture(camera, picture, frame)
+            self._infos[camera].publish(to_camera_info(picture.calibration, picture.time_us, frames[camera]))
+            self._publish_picture(camera, picture, frames[camera])
         self._lidar.publish(to_point_cloud(readings.lidar, BASE_FRAME))
 
     def _publish_picture(self, camera: str, picture: CameraImage, frame: str) -> None:
@@ -226,8 +234,8 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         return all(max(p.get_subscription_count() for p in publishers) >= wanted for publishers in sensors)
 
     def _spin_until_plan(self, time_us: int, timeout_s: float) -> bool:
-        """Take in messages until the plan of a moment is there; whether it came."""
-        end = time.monotonic() + timeout_s
+        """Take in messages until the plan of a moment is there; whether it came. Not where nobody plans at all."""
+        end = time.monotonic() + (timeout_s if self.count_publishers(topics.PLAN_TOPIC) else 0.0)
         while self._plan is None or self._plan.start_us < time_us:
             remaining = end - time.monotonic()
             if remaining <= 0:

@@ -203,3 +203,22 @@ def test_diagnostics_carry_levels_and_readable_numbers():
     (status,) = to_diagnostics(findings, "planner", T0).status
     assert (status.name, status.level, status.message) == ("planner: lidar", b"\x02", "stale")
     assert {entry.key: entry.value for entry in status.values} == {"age_s": "0.312", "count": "3"}
+
+
+@pytest.mark.parametrize("yaw", [0.0, 55.0, -55.0, 110.0, 180.0])
+def test_transforms_of_cameras_and_ego_come_back_as_they_were(yaw):
+    from types import SimpleNamespace
+
+    from pair_drive_core.evaluation.messages import TransformTree, mount_rotation
+    from pair_drive_ros.conversions.transforms import to_camera_transform, to_ego_transform
+
+    body_r_optical = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+    rotation = mount_rotation(0.0, 0.1, math.radians(yaw)) @ body_r_optical
+    calibration = CameraCalibration("CAM_F0", 32, 18, np.eye(3), rotation, np.array([1.5, 0.4, 1.6]), np.zeros(5))
+    camera = to_camera_transform(calibration, T0, "base_link", "optical")
+    frames = TransformTree()
+    frames.add(SimpleNamespace(transforms=[camera, to_ego_transform(STATUS, "odom", "base_link")]))
+    pose = frames.lookup("base_link", "optical")
+    np.testing.assert_allclose(pose[:3, :3], rotation, atol=1e-9)
+    np.testing.assert_allclose(pose[:3, 3], [1.5, 0.4, 1.6])
+    np.testing.assert_allclose(frames.lookup("odom", "base_link")[:2, 3], STATUS.pose[:2])
