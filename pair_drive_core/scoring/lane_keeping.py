@@ -8,7 +8,7 @@ from pair_drive_core.scoring.centerline import centerline_segments, nearest
 from pair_drive_core.scoring.ego_areas import EgoAreas
 from pair_drive_core.scoring.prepared import PreparedScenes
 from pair_drive_core.scoring.rollouts import Rollouts
-from pair_drive_core.scoring.verdict import Verdict, without_cause
+from pair_drive_core.scoring.verdict import Verdict, first_step, without_cause
 
 LIMIT_M = 0.5
 WINDOW_STEPS = 20
@@ -28,9 +28,9 @@ def lane_keeping(rollouts: Rollouts, areas: EgoAreas, prepared: PreparedScenes) 
     start, step, _ = centerline_segments(prepared)
     squared, _, _ = nearest(rollouts.center.reshape(scenes, -1, 2), start, step)
     off = (squared > LIMIT_M * LIMIT_M).reshape(scenes, candidates, steps)
-    row = torch.zeros(scenes, candidates, dtype=torch.int64, device=off.device)
-    first = torch.full_like(row, -1)
-    for i in range(steps):
-        row = torch.where(areas.center_in_intersection[..., i], row, torch.where(off[..., i], row + 1, 0))
-        first = torch.where((row >= WINDOW_STEPS) & (first < 0), i, first)
+    counted = ~areas.center_in_intersection
+    total = (off & counted).to(torch.int32).cumsum(-1)
+    # A counted step on the line starts the row anew: from there on only later steps count.
+    before = torch.where(counted & ~off, total, torch.zeros_like(total)).cummax(-1).values
+    first = first_step(total - before >= WINDOW_STEPS)
     return without_cause((first < 0).to(rollouts.speed), first)

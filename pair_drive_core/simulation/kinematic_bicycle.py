@@ -30,27 +30,43 @@ def propagate(state: Tensor, acceleration: Tensor, steering_rate: Tensor, wheel_
     Returns:
         (..., 11); lateral speed and acceleration are zero.
     """
-    x, y, heading, speed = state[..., 0], state[..., 1], state[..., 2], state[..., 3]
-    previous, steering, yaw_rate = state[..., 5], state[..., 7], state[..., 9]
-    applied = STEP_S / (STEP_S + ACCELERATION_TIME_CONSTANT_S) * (acceleration - previous) + previous
-    rate = STEP_S / (STEP_S + STEERING_TIME_CONSTANT_S) * steering_rate
+    speed, steering = state[..., 3], state[..., 7]
+    applied = lagged_acceleration(acceleration, state[..., 5])
+    rate = lagged_steering_rate(steering_rate)
     new_speed = speed + applied * STEP_S
-    new_steering = (steering + rate * STEP_S).clamp(-MAX_STEERING_ANGLE, MAX_STEERING_ANGLE)
-    new_yaw_rate = new_speed * new_steering.tan() / wheel_base_m
+    new_steering = steer(steering, rate)
+    travelled = speed * STEP_S
+    x, y, heading = move(state[..., 0], state[..., 1], state[..., 2], travelled, steering, wheel_base_m)
+    new_yaw_rate = yaw_rate(new_speed, new_steering, wheel_base_m)
+    yaw_acceleration = (new_yaw_rate - state[..., 9]) / STEP_S
     zero = torch.zeros_like(speed)
-    return torch.stack(
-        (
-            x + speed * heading.cos() * STEP_S,
-            y + speed * heading.sin() * STEP_S,
-            wrap_angle(heading + speed * steering.tan() / wheel_base_m * STEP_S),
-            new_speed,
-            zero,
-            applied,
-            zero,
-            new_steering,
-            rate,
-            new_yaw_rate,
-            (new_yaw_rate - yaw_rate) / STEP_S,
-        ),
-        dim=-1,
-    )
+    columns = (x, y, heading, new_speed, zero, applied, zero, new_steering, rate, new_yaw_rate, yaw_acceleration)
+    return torch.stack(columns, dim=-1)
+
+
+def lagged_acceleration(command: Tensor, previous: Tensor) -> Tensor:
+    """The acceleration that is applied, m/s^2: a first-order lag of the commanded one."""
+    return STEP_S / (STEP_S + ACCELERATION_TIME_CONSTANT_S) * (command - previous) + previous
+
+
+def lagged_steering_rate(command: Tensor) -> Tensor:
+    """The steering rate that is applied, rad/s: a first-order lag of the commanded angle."""
+    return STEP_S / (STEP_S + STEERING_TIME_CONSTANT_S) * command
+
+
+def steer(steering: Tensor, rate: Tensor) -> Tensor:
+    """The steering angle one step later, rad."""
+    return (steering + rate * STEP_S).clamp(-MAX_STEERING_ANGLE, MAX_STEERING_ANGLE)
+
+
+def move(
+    x: Tensor, y: Tensor, heading: Tensor, travelled: Tensor, steering: Tensor, wheel_base_m: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The pose one step later: x, y and heading, after travelling some distance with the given steering angle."""
+    turned = wrap_angle(heading + travelled * steering.tan() / wheel_base_m)
+    return x + travelled * heading.cos(), y + travelled * heading.sin(), turned
+
+
+def yaw_rate(speed: Tensor, steering: Tensor, wheel_base_m: float) -> Tensor:
+    """Yaw rate of the rear axle, rad/s."""
+    return speed * steering.tan() / wheel_base_m

@@ -13,7 +13,7 @@ Source: navsim `BatchLQRTracker` and `batch_lqr_utils`, nuPlan `LQRTracker`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -80,53 +80,103 @@ def track(reference: Reference, step: int, state: Tensor, wheel_base_m: float) -
     Returns:
         Acceleration (...), m/s^2, and steering rate (...), rad/s.
     """
-    speed = state[..., 3]
-    wanted = reference.speed[..., step]
+    speed, pose = state[..., 3], reference.pose[..., step, :]
+    acceleration, stopping = acceleration_command(reference.speed[..., step], speed)
+    law = steering_law(speed, acceleration, stopping, reference.curvature[..., step, :], wheel_base_m)
+    offset = state[..., :2] - pose[..., :2]
+    lateral = offset[..., 1] * pose[..., 2].cos() - offset[..., 0] * pose[..., 2].sin()
+    return acceleration, law.steering_rate(lateral, wrap_angle(state[..., 2] - pose[..., 2]), state[..., 7])
+
+
+def acceleration_command(wanted: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
+    """Longitudinal LQR problem, or proportional control where both speeds are below walking pace.
+
+    Args:
+        wanted: (...), speed at the look-ahead time, m/s.
+        speed: (...), present speed, m/s.
+
+    Returns:
+        Acceleration (...), m/s^2, and whether the stopping controller is at work (...), bool.
+    """
     horizon_s = TRACKING_HORIZON * STEP_S
     gain = horizon_s * VELOCITY_WEIGHT / (horizon_s * VELOCITY_WEIGHT * horizon_s + INPUT_WEIGHT)
-    stopping = (wanted <= STOPPING_SPEED_MPS) & (speed <= STOPPING_SPEED_MPS)
+    stopping = torch.maximum(wanted, speed) <= STOPPING_SPEED_MPS
     error = wanted - speed
-    acceleration = torch.where(stopping, STOPPING_GAIN * error, gain * error)
-    rate = _steering_rate(reference, step, state, acceleration, wheel_base_m)
-    return acceleration, torch.where(stopping, torch.zeros_like(rate), rate)
+    return torch.where(stopping, STOPPING_GAIN * error, gain * error), stopping
 
 
-def _steering_rate(reference: Reference, step: int, state: Tensor, acceleration: Tensor, wheel_base_m: float) -> Tensor:
-    """Steering rate of the lateral LQR problem: minimise lateral and heading error at the end of the look-ahead.
+@dataclass(frozen=True)
+class SteeringLaw:
+    """Solution of the lateral LQR problem for given speed: a feedback law for the present errors.
+
+    Attributes:
+        lateral_gain: (...), steering rate per lateral error at the end of the look-ahead, 1/(m s).
+        heading_gain: (...), steering rate per heading error there, 1/s.
+        heading_per_steering: (...), heading error at the end that the present steering angle makes.
+        heading_offset: (...), and the curvature of the reference, rad.
+        lateral_per_heading: (...), lateral error at the end that the present heading error makes, m.
+        lateral_per_steering: (...), that the present steering angle makes, m.
+        lateral_offset: (...), that the curvature of the reference makes, m.
+    """
+
+    lateral_gain: Tensor
+    heading_gain: Tensor
+    heading_per_steering: Tensor
+    heading_offset: Tensor
+    lateral_per_heading: Tensor
+    lateral_per_steering: Tensor
+    lateral_offset: Tensor
+
+    def unbind(self) -> list[SteeringLaw]:
+        """One law a step: cut along the last axis."""
+        parts = zip(*(getattr(self, item.name).unbind(-1) for item in fields(self)), strict=True)
+        return [SteeringLaw(*part) for part in parts]
+
+    def steering_rate(self, lateral: Tensor, heading: Tensor, steering: Tensor) -> Tensor:
+        """Steering rate (...), rad/s, for present errors of the rear axle (m, rad) and the steering angle (rad)."""
+        end_heading = torch.addcmul(heading + self.heading_offset, self.heading_per_steering, steering)
+        end_lateral = torch.addcmul(lateral + self.lateral_offset, self.lateral_per_heading, heading)
+        end_lateral = torch.addcmul(end_lateral, self.lateral_per_steering, steering)
+        return self.lateral_gain * end_lateral + self.heading_gain * wrap_angle(end_heading)
+
+
+def steering_law(
+    speed: Tensor, acceleration: Tensor, stopping: Tensor, moments: Tensor, wheel_base_m: float
+) -> SteeringLaw:
+    """Lateral LQR problem: minimise lateral and heading error at the end of the look-ahead.
 
     With v_j = v + j w, w = a dt, the sums over the look-ahead (j = 0..9) of the linear time-varying dynamics
     lateral' = v_j heading, heading' = v_j (steering / L - curvature_j), steering' = rate are polynomials in v and w.
+
+    Args:
+        speed: (...), m/s.
+        acceleration: (...), commanded, m/s^2.
+        stopping: (...) bool, where the wheel is left alone.
+        moments: (..., 5), of the reference curvature, see `_curvature_moments`.
+        wheel_base_m: rear axle to front axle.
     """
-    pose = reference.pose[..., step, :]
-    sin, cos = pose[..., 2].sin(), pose[..., 2].cos()
-    lateral = (state[..., 1] - pose[..., 1]) * cos - (state[..., 0] - pose[..., 0]) * sin
-    heading = wrap_angle(state[..., 2] - pose[..., 2])
-    steering = state[..., 7]
-    v, w = state[..., 3], acceleration * STEP_S
-    m = reference.curvature[..., step, :]
+    v, w = speed, acceleration * STEP_S
     vv, vw, ww = v * v, v * w, w * w
     turn = STEP_S / wheel_base_m
     total = 10.0 * v + 45.0 * w
-    # sum over j < k of v_k v_j
+    # The sum over j < k of v_k v_j.
     pairs = 45.0 * vv + 405.0 * vw + 870.0 * ww
-    end_heading = heading + turn * steering * total - STEP_S * (v * m[..., 0] + w * m[..., 1])
-    end_lateral = (
-        lateral
-        + STEP_S * heading * total
-        + STEP_S * turn * steering * pairs
-        - STEP_S * STEP_S * (vv * m[..., 2] + vw * m[..., 3] + ww * m[..., 4])
-    )
     # Response to a unit steering rate: steering after j steps is j dt.
     per_heading = STEP_S * turn * (45.0 * v + 285.0 * w)
     per_lateral = STEP_S * STEP_S * turn * (120.0 * vv + 1410.0 * vw + 4146.0 * ww)
-    end_heading = wrap_angle(end_heading)
-    numerator = LATERAL_ERROR_WEIGHT * per_lateral * end_lateral + HEADING_ERROR_WEIGHT * per_heading * end_heading
-    denominator = (
-        LATERAL_ERROR_WEIGHT * per_lateral * per_lateral
-        + HEADING_ERROR_WEIGHT * per_heading * per_heading
-        + INPUT_WEIGHT
+    weighted_lateral, weighted_heading = LATERAL_ERROR_WEIGHT * per_lateral, HEADING_ERROR_WEIGHT * per_heading
+    scale = -1.0 / (weighted_lateral * per_lateral + weighted_heading * per_heading + INPUT_WEIGHT)
+    scale = torch.where(stopping, torch.zeros_like(scale), scale)
+    m = moments
+    return SteeringLaw(
+        lateral_gain=weighted_lateral * scale,
+        heading_gain=weighted_heading * scale,
+        heading_per_steering=turn * total,
+        heading_offset=-STEP_S * (v * m[..., 0] + w * m[..., 1]),
+        lateral_per_heading=STEP_S * total,
+        lateral_per_steering=STEP_S * turn * pairs,
+        lateral_offset=-STEP_S * STEP_S * (vv * m[..., 2] + vw * m[..., 3] + ww * m[..., 4]),
     )
-    return -numerator / denominator
 
 
 def _fit_curvature(turn: Tensor, speed: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from pair_drive_core.scene import PACIFICA, SceneError
 from pair_drive_core.simulation import plan_sampling, simulate, simulate_poses
+from pair_drive_core.simulation.kinematic_bicycle import propagate
 from pair_drive_core.simulation.lqr_tracker import make_reference, track
 
 STEP = 0.1
@@ -74,6 +75,19 @@ def test_commands_equal_the_textbook_formulation(seed, step):
     expected = textbook_commands(poses, step, state, PACIFICA.wheel_base_m)
     assert float(acceleration) == pytest.approx(expected[0], abs=1e-9)
     assert float(rate) == pytest.approx(expected[1], abs=1e-9)
+
+
+@pytest.mark.parametrize("speed", [9.0, 0.3])
+def test_a_rollout_is_tracking_and_moving_in_turns(speed):
+    poses = torch.stack([torch.from_numpy(winding_path(seed, speed)) for seed in range(5)])
+    start = torch.zeros(5, 11, dtype=torch.float64)
+    start[:, 2], start[:, 3], start[:, 4], start[:, 5], start[:, 7], start[:, 9] = 0.5, speed, 0.1, 0.7, 0.02, 0.03
+    reference, state = make_reference(poses), start
+    rollout = simulate_poses(poses, start)
+    assert torch.equal(rollout[:, 0], start)
+    for step in range(40):
+        state = propagate(state, *track(reference, step, state, PACIFICA.wheel_base_m), PACIFICA.wheel_base_m)
+        torch.testing.assert_close(rollout[:, step + 1], state, rtol=0, atol=1e-9)
 
 
 def test_below_walking_pace_the_stopping_controller_takes_over():
