@@ -95,7 +95,8 @@ def bev_loss(backbone: BevBackbone, bev: BevFeatures, target: Tensor) -> Tensor:
     Args:
         backbone: whose map it is.
         bev: F_BEV of B moments.
-        target: (B, size, size) uint8, see `paint_bev`; the logits are brought to its size.
+        target: (B, size, size) uint8, see `paint_bev`; the nearest cell counts for each cell of the map.
     """
-    logits = functional.interpolate(backbone.semantics(bev), target.shape[1:], mode="bilinear", align_corners=False)
-    return functional.cross_entropy(logits, target.long())
+    logits = backbone.semantics(bev)
+    wanted = functional.interpolate(target.unsqueeze(1), logits.shape[2:], mode="nearest-exact").squeeze(1)
+    return functional.cross_entropy(logits, wanted.long())

@@ -34,6 +34,7 @@ class ReinforcementTrainingConfig:
         value_weight: nats that a predicted reward of 1 is worth in pruning while training.
         extra_candidates: random leaves on top, scored for the reward world model only.
         reward_weight: of the reward world model's loss.
+        train_backbone: whether backbone and F_BEV keep learning; without, an update costs half.
         mix: references.
         grpo: the objective.
         optimiser: AdamW.
@@ -46,6 +47,7 @@ class ReinforcementTrainingConfig:
     value_weight: float = 3.0
     extra_candidates: int = 6
     reward_weight: float = 1.0
+    train_backbone: bool = True
     mix: ReferenceMix = field(default_factory=ReferenceMix)
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -57,6 +59,7 @@ class Rollout:
 
     Attributes:
         features: network inputs.
+        bev: F_BEV that the trees were grown on, without gradients.
         tree: as grown.
         previous: the policy that grew it.
         credit: advantages of its edges.
@@ -67,6 +70,7 @@ class Rollout:
     """
 
     features: Features
+    bev: BevFeatures
     tree: TrajectoryTree
     previous: EdgeDistribution
     credit: EdgeAdvantages
@@ -111,6 +115,7 @@ def roll_out(
     advantage = group_advantages(total, config.grpo.scale, config.grpo.fixed_scale)[:, 1:]
     return Rollout(
         features=features,
+        bev=bev,
         tree=tree,
         previous=previous,
         credit=edge_advantages(advantage, tree.edges),
@@ -125,7 +130,7 @@ def update_loss(
     branch: ReinforcementBranch, rollout: Rollout, config: ReinforcementTrainingConfig, beta: float
 ) -> tuple[GrpoLoss, Tensor]:
     """GRPO's loss and the reward world model's on one rollout."""
-    bev = branch.backbone(rollout.features)
+    bev = branch.backbone(rollout.features) if config.train_backbone else rollout.bev
     present = branch.sampler.distribution(bev, rollout.tree)
     policy = grpo_loss(
         present,
@@ -167,7 +172,9 @@ def train_reinforcement(
     """
     rollouts_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
     total = rollouts_an_epoch * config.epochs
-    optimiser = Optimiser(branch.parameters(), config.optimiser, total * config.updates)
+    heads = [*branch.sampler.parameters(), *branch.reward.parameters()]
+    parameters = list(branch.parameters()) if config.train_backbone else heads
+    optimiser = Optimiser(parameters, config.optimiser, total * config.updates)
     beta = AdaptiveBeta(config.grpo.kl)
     history: list[float] = []
     branch.eval()
