@@ -52,6 +52,11 @@ def run_program(
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except RuntimeError:
+        # The signal may come while the executor prepares to wait; rclpy then complains of the context that is gone.
+        if rclpy.ok():
+            raise
+        return 0
     finally:
         if node is not None:
             node.close()

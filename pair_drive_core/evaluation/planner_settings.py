@@ -17,7 +17,7 @@ from pair_drive_core.evaluation.warm_up import warm_up
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
 from pair_drive_core.planning.planner import Planner
-from pair_drive_core.policies.guarded_planner import GuardedPlanner
+from pair_drive_core.policies.guarded_planner import INFERENCE_ERRORS, GuardedPlanner
 from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT, load_planner
 from pair_drive_core.policies.output_guard import GuardLimits
 from pair_drive_core.policies.synchronizer import SynchronizerConfig
@@ -102,11 +102,16 @@ class PlannerSettings:
             raise ConfigurationError("; ".join(problems))
         try:
             planner = self._planner()
-            warm_up(planner)
         except (RuntimeError, AssertionError) as error:
-            # torch raises these for a device that this machine or this build of torch does not have, or that is full.
-            reason = " ".join(str(error).split())
-            raise ConfigurationError(f"device: cannot use {self.device!r} ({reason})") from error
+            # torch raises these for a device that this machine or this build of torch does not have.
+            raise ConfigurationError(f"device: cannot use {self.device!r} ({_one_line(error)})") from error
+        try:
+            warm_up(planner, self.mount)
+        except INFERENCE_ERRORS as error:
+            reason = f"{type(error).__name__}: {_one_line(error)}"
+            raise ConfigurationError(
+                f"{planner.name} on {self.device!r} cannot plan from blank readings ({reason})"
+            ) from error
         return GuardedPlanner(planner, self.guard, self.fallback_deceleration_mps2)
 
     def _planner(self) -> Planner:
@@ -114,6 +119,10 @@ class PlannerSettings:
             return ConstantVelocityPlanner()
         path = Path(self.checkpoint) if self.checkpoint else SHIPPED_CHECKPOINT
         return load_planner(path, torch.device(self.device))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def settings_from_parameters(parameters: Mapping[str, Any]) -> PlannerSettings:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeAlias
 
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Path
@@ -39,6 +41,8 @@ from pair_drive_ros.program import run_program, spin
 _US_PER_S = 1_000_000
 _TRANSFORM_DEPTH = 100
 
+Transition: TypeAlias = Callable[["PlannerNode", LifecycleState], TransitionCallbackReturn]
+
 
 @dataclass(frozen=True)
 class PlanningJob:
@@ -55,6 +59,20 @@ class PlanningJob:
     frame_id: str
     epoch: int
     complete_s: float
+
+
+def told(transition: Transition) -> Transition:
+    """Log what a transition raises: rclpy turns it into a failed transition without a word."""
+
+    @wraps(transition)
+    def logged(node: PlannerNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except BaseException:
+            node.get_logger().error(traceback.format_exc())
+            raise
+
+    return logged
 
 
 class PlannerNode(LifecycleNode):  # type: ignore[misc]
@@ -91,6 +109,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
 
     # --- lifecycle -------------------------------------------------------------------------------------------------
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and load the networks."""
         given = values(self, PLANNER_PARAMETERS)
@@ -118,6 +137,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self.get_logger().info(f"configured: planner {self._planner.name} on {settings.device}")
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the inputs and start to plan."""
         if self._feed is None:

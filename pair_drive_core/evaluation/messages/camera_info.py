@@ -34,6 +34,16 @@ def mount_rotation(roll: float, pitch: float, yaw: float) -> FloatArray:
     return np.asarray(euler2mat(roll, pitch, yaw, axes="sxyz"), dtype=np.float64)
 
 
+def camera_pose(mount: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+    """Rotation (3, 3) from the optical frame to the ego frame, and position (3,) in the ego frame.
+
+    Args:
+        mount: x, y, z in m and roll, pitch, yaw in rad of the camera's body frame in the ego frame.
+    """
+    x, y, z, roll, pitch, yaw = (float(value) for value in mount)
+    return mount_rotation(roll, pitch, yaw) @ _BODY_R_OPTICAL, np.array([x, y, z])
+
+
 def camera_calibration(message: CameraInfoLike, name: str, mount: Sequence[float]) -> CameraCalibration:
     """Calibration of a camera.
 
@@ -61,14 +71,14 @@ def camera_calibration(message: CameraInfoLike, name: str, mount: Sequence[float
     if given.size not in (0, 4, 5):
         raise MessageError(f"camera_info of {name}: expected 0, 4 or 5 distortion coefficients, got {given.size}")
     distortion[: given.size] = given
-    x, y, z, roll, pitch, yaw = (float(value) for value in mount)
+    rotation, position = camera_pose(mount)
     return CameraCalibration(
         name,
         int(message.width),
         int(message.height),
         intrinsics.reshape(3, 3),
-        mount_rotation(roll, pitch, yaw) @ _BODY_R_OPTICAL,
-        np.array([x, y, z]),
+        rotation,
+        position,
         distortion,
     )
 
