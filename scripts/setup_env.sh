@@ -22,12 +22,13 @@ if [ -z "$python" ]; then
     echo "setup: expected Python 3.11 (the ROS 2 packages of the lock file are built for it), found $(python3 --version 2>&1 || echo none)" >&2
     exit 1
 fi
-if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+complete='import ensurepip, os, sysconfig, venv; os.stat(os.path.join(sysconfig.get_paths()["include"], "Python.h"))'
+if ! "$python" -c "$complete" 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "setup: installing python3-venv and python3-dev"
         apt-get update -qq && apt-get install -y -qq python3-venv python3-dev >/dev/null
     else
-        echo "setup: $python has no venv module; install it first (Debian: python3-venv python3-dev)" >&2
+        echo "setup: $python comes without venv or Python.h; install them first (Debian: python3-venv python3-dev)" >&2
         exit 1
     fi
 fi
