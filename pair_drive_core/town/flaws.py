@@ -50,10 +50,12 @@ PRONE_TO: dict[Profile, tuple[Flaw, ...]] = {
 
 _EPISODE_S = 8.0
 """A flaw is in the four seconds of about this many seconds' worth of scenes."""
-_SUCCESS = 0.22
+_SUCCESS = 0.32
 """Share of the intents for which the road offers an occasion in time."""
 _PATIENCE_S = 60.0
 """How long a driver stays intent on a flaw."""
+_INTENT_AT_START = 7.0
+"""Share of the flawed drivers who are intent on a flaw at the start, for a flaw rate of 1."""
 _FLAWED_SHARE = 0.6
 """Of the demonstrators; see `draw_profiles`."""
 DRAW_INTERVAL_STEPS = 10
@@ -143,6 +145,15 @@ class FlawModel:
         self._rng = rng
         self._intents: dict[int, _Intent] = {}
         self._chance = rate / (_EPISODE_S * _SUCCESS * _FLAWED_SHARE)
+        self._begin_intents(rate)
+
+    def _begin_intents(self, rate: float) -> None:
+        """Let some drivers be intent on a flaw from the start, so that short lives hold as many as long ones."""
+        for vehicle in np.nonzero(self.profile != int(Profile.ATTENTIVE))[0].tolist():
+            kinds = PRONE_TO[Profile(int(self.profile[vehicle]))]
+            attempt, which, side = self._rng.random(), int(self._rng.integers(0, len(kinds))), self._rng.random()
+            if attempt < _INTENT_AT_START * rate:
+                self._intents[vehicle] = _Intent(kinds[which], float(side), float(self._rng.uniform(0.0, _PATIENCE_S)))
 
     def step(self, around: Surroundings) -> None:
         """End what is over and, at the draw times, begin something new."""

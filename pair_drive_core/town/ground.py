@@ -148,8 +148,10 @@ def _roughen(picture: ByteImage) -> None:
     tile = 512
     fine = rng.normal(0.0, 5.0, (tile, tile))
     patches = cv2.resize(rng.normal(0.0, 6.0, (16, 16)), (tile, tile), interpolation=cv2.INTER_CUBIC)
-    grain = (fine + patches)[..., None].astype(np.int16)
+    grain = np.repeat((fine + patches)[..., None], 3, axis=-1)
+    lighter, darker = (np.clip(sign * grain, 0.0, 255.0).astype(np.uint8) for sign in (1.0, -1.0))
     for top in range(0, picture.shape[0], tile):
         for left in range(0, picture.shape[1], tile):
             part = picture[top : top + tile, left : left + tile]
-            part[:] = np.clip(part + grain[: part.shape[0], : part.shape[1]], 0, 255)
+            height, width = part.shape[:2]
+            part[:] = cv2.subtract(cv2.add(part, lighter[:height, :width]), darker[:height, :width])

@@ -165,3 +165,12 @@ def shadows(pose: FloatArray, speed_mps: FloatArray, ahead_s: tuple[float, ...])
     """(len(ahead_s) * N, 2): where people are now and where they will be if they walk on, m."""
     step = unit(pose[:, 2]) * speed_mps[:, None]
     return np.concatenate([pose[:, :2] + t * step for t in ahead_s])
+
+
+def nearest_distance(points: FloatArray, others: FloatArray) -> FloatArray:
+    """(N,): distance from each point to the nearest of the others, infinite where there are none, m."""
+    if not len(others):
+        return np.full(len(points), np.inf)
+    offset = points[:, None, :2] - others[None, :, :2]
+    distance: FloatArray = np.sqrt((offset * offset).sum(-1)).min(-1)
+    return distance

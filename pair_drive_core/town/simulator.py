@@ -14,10 +14,10 @@ from pair_drive_core.town.layout import LayoutConfig, draw_layout
 from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.network_builder import build_network
 from pair_drive_core.town.paths import LaneSpan
-from pair_drive_core.town.pedestrians import Pedestrians
+from pair_drive_core.town.pedestrians import Pedestrians, nearest_distance
 from pair_drive_core.town.scenery import Scenery, draw_scenery, standing_circles
 from pair_drive_core.town.signals import SignalPlan, draw_signal_plans
-from pair_drive_core.town.traffic import Traffic, nearest_distance
+from pair_drive_core.town.traffic import Traffic
 
 STEP_S = 0.1
 """Time step of the town."""

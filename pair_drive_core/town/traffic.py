@@ -8,10 +8,10 @@ body will sweep, so parked cars, people and the ego count without being on any l
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, snap, unit
 from pair_drive_core.town.drivers import Fleet
+from pair_drive_core.town.first_hits import LOOK_POINTS, LOOK_STEP_M, first_hits
 from pair_drive_core.town.flaws import Flaw, FlawModel, Surroundings
 from pair_drive_core.town.lane_change import CONSIDER_INTERVAL_STEPS, Movement, change_lanes
 from pair_drive_core.town.network import RoadNetwork
@@ -20,9 +20,6 @@ from pair_drive_core.town.pedestrians import SIZE_M, shadows
 from pair_drive_core.town.right_of_way import Approach, RightOfWay, connector_ahead
 from pair_drive_core.town.signals import Light, SignalPlan
 
-_LOOK_POINTS = 34
-_LOOK_STEP_M = 1.5
-_SIDE_MARGIN_M = 0.3
 _FREE_GAP_M = 200.0
 _LINE_GAP_M = 1.8
 _JERK_MPS3 = 1.8
@@ -178,47 +175,16 @@ class Traffic:
         )
         velocity = np.zeros((len(centers), 2))
         velocity[: 3 * count] = np.repeat(unit(pose[:, 2]) * self.speed_mps[:, None], 3, axis=0)
-        gap = np.full(count, _FREE_GAP_M)
-        leader = np.zeros(count)
-        first = self.along_m[:, None] + 0.5 * fleet.front_m[:, None] + _LOOK_STEP_M * np.arange(_LOOK_POINTS)
+        first = self.along_m[:, None] + 0.5 * fleet.front_m[:, None] + LOOK_STEP_M * np.arange(LOOK_POINTS)
         index = np.clip((first * 2.0).astype(np.int64), 0, self.paths.points.shape[1] - 1)
         strip = self.paths.points[np.arange(count)[:, None], index]
-        for vehicle in range(count):
-            hit = self._first_hit(vehicle, strip[vehicle], centers, radius)
-            if hit is None:
-                continue
-            point, circle = hit
-            ahead = unit(strip[vehicle, point, 2])
-            beyond = float((centers[circle] - strip[vehicle, point, :2]) @ ahead)
-            start = index[vehicle, point] * 0.5 - self.along_m[vehicle]
-            gap[vehicle] = start + beyond - float(radius[circle]) - fleet.front_m[vehicle]
-            leader[vehicle] = max(float(velocity[circle] @ ahead), 0.0)
+        hits = first_hits(strip, fleet.width_m, centers, radius)
+        vehicle, ahead = hits.vehicle, unit(strip[hits.vehicle, hits.point, 2])
+        start = index[vehicle, hits.point] * 0.5 - self.along_m[vehicle]
+        gap, leader = np.full(count, _FREE_GAP_M), np.zeros(count)
+        gap[vehicle] = start + hits.beyond_m - fleet.front_m[vehicle]
+        leader[vehicle] = np.maximum((velocity[hits.circle] * ahead).sum(-1), 0.0)
         return gap, leader
-
-    def _first_hit(
-        self, vehicle: int, strip: FloatArray, centers: FloatArray, radius: FloatArray
-    ) -> tuple[int, int] | None:
-        """First point of the strip that touches a circle, and the circle."""
-        middle = strip[_LOOK_POINTS // 2, :2]
-        near_m = _LOOK_POINTS * _LOOK_STEP_M / 2.0 + 6.0
-        offset = centers - middle
-        near = (offset * offset).sum(-1) < near_m * near_m
-        near[3 * vehicle : 3 * vehicle + 3] = False
-        which = np.nonzero(near)[0]
-        if not len(which):
-            return None
-        dx = strip[:, 0, None] - centers[which, 0]
-        dy = strip[:, 1, None] - centers[which, 1]
-        clear = radius[which] + self.fleet.width_m[vehicle] / 2.0 + _SIDE_MARGIN_M
-        touching = dx * dx + dy * dy < clear * clear
-        points = np.nonzero(touching.any(-1))[0]
-        if not len(points):
-            return None
-        point = int(points[0])
-        candidates = np.nonzero(touching[point])[0]
-        ahead = unit(strip[point, 2])
-        beyond = (centers[which[candidates]] - strip[point, :2]) @ ahead - radius[which[candidates]]
-        return point, int(which[candidates[int(np.argmin(beyond))]])
 
     def _stop_lines(self, gap: FloatArray, leader_mps: FloatArray, time_s: float) -> tuple[FloatArray, FloatArray]:
         approaches = []
@@ -296,12 +262,3 @@ class Traffic:
             self.paths.start(vehicle, lane, at)
             self._find_connectors(vehicle)
         self.speed_mps = snap(0.6 * self.paths.sample(self.paths.speed, self.along_m))
-
-
-def nearest_distance(points: FloatArray, others: FloatArray) -> FloatArray:
-    """(N,): distance from each point to the nearest of the others, infinite where there are none, m."""
-    if not len(others):
-        return np.full(len(points), np.inf)
-    offset = points[:, None, :2] - others[None, :, :2]
-    distance: npt.NDArray[np.float64] = np.sqrt((offset * offset).sum(-1)).min(-1)
-    return distance

@@ -114,6 +114,21 @@ def test_the_ground_is_painted_where_it_projects(sensors: TownSensors, cutter: S
     assert below[: int(pixels[0, 1] - pixels[1, 1]) - 40].max() < 120 or below.max() > 150
 
 
+def test_the_paint_lies_on_the_middle_of_the_road(sensors: TownSensors) -> None:
+    network = sensors.simulator.town.network
+    for level, picture in enumerate(sensors.ground.levels[:2]):
+        pixel_from_town = np.linalg.inv(sensors.ground.town_from_pixel(level))
+        for road in network.roads:
+            if not (road.lanes_forward and road.lanes_backward):
+                continue
+            x, y, heading = road.reference[len(road.reference) // 3]
+            for offset, painted in ((0.2, True), (-0.2, True), (1.3, False)):
+                at = (x - offset * np.sin(heading), y + offset * np.cos(heading), 1.0)
+                column, row = np.round(pixel_from_town @ at)[:2].astype(int)
+                red, _, blue = picture[row, column].astype(int)
+                assert (red - blue > 25) == painted
+
+
 def test_pictures_are_the_same_again_and_differ_between_cameras(sensors: TownSensors, cutter: SceneCutter) -> None:
     step = cutter.steps[5]
     one = sensors.cameras(step, 0, ALL_CAMERAS, width_px=320)
