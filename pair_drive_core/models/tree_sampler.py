@@ -25,6 +25,8 @@ class SamplerConfig:
     Attributes:
         offsets: bounds of the intentions.
         group_size: leaves G, the reference included.
+        kept_per_intention: nodes that pruning keeps for each first intention, however improbable, so that no way out is
+            lost early; 0 keeps none.
         width: token width.
         layers: attention layers.
         heads: attention heads.
@@ -36,6 +38,7 @@ class SamplerConfig:
 
     offsets: OffsetConfig = field(default_factory=OffsetConfig)
     group_size: int = 15
+    kept_per_intention: int = 0
     width: int = 128
     layers: int = 2
     heads: int = 4
@@ -136,6 +139,8 @@ class TreeSampler(nn.Module):
             key = tree.log_prob + growth.exploration * _gumbel(tree.log_prob, growth.generator)
             if growth.value is not None:
                 key = key + growth.value_weight * growth.value(tree.grown)
+            if self.config.kept_per_intention > 0:
+                key = _protect(key, tree.intentions[:, :, 0], self.config.kept_per_intention)
             kept = key.topk(min(keep, key.shape[1]), dim=1).indices
             tree = _prune(tree, kept, level)
         return tree
@@ -224,6 +229,14 @@ def _prune(tree: TrajectoryTree, kept: Tensor, level: int) -> TrajectoryTree:
         edges=_with_level(tree.edges[rows, kept], level, torch.arange(kept.shape[1], device=kept.device)),
         log_prob=tree.log_prob[rows, kept],
     )
+
+
+def _protect(key: Tensor, first_intention: Tensor, count: int) -> Tensor:
+    """Lift the best `count` nodes of each first intention above all others; (B, M) keys and int64 intentions."""
+    same = first_intention.unsqueeze(2) == first_intention.unsqueeze(1)
+    rank = (same & (key.unsqueeze(1) > key.unsqueeze(2))).sum(2)
+    lift = key.amax(1, keepdim=True) - key.amin(1, keepdim=True) + 1.0
+    return torch.where(rank < count, key + lift, key)
 
 
 def _gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:

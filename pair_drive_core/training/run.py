@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class _Watch:
 def train(settings: TrainingSettings, command: str, progress: Progress = silent) -> TrainingReport:
     """Train both branches and write the checkpoint.
 
+    What reinforcement made of the branch is kept only if it plans at least as well on the calibration's towns.
+
     Args:
         settings: everything.
         command: what was typed, for the checkpoint's description.
@@ -84,26 +87,32 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
         branch.backbone.load_state_dict(model.imitation.backbone.state_dict())
     train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress)
     watch.note("reward model")
+    calibration_rewards = SimulatedRewards(calibration.scenes, formula)
+    before = calibrate_margin(model, calibration.samples, calibration_rewards)
+    weights_before = deepcopy(branch.state_dict())
     train_reinforcement(branch, town.samples, plans, rewards, settings.reinforcement, generator, progress)
     watch.note("reinforcement")
 
-    model.eval()
-    margins = calibrate_margin(model, calibration.samples, SimulatedRewards(calibration.scenes, formula))
-    model.config = replace(model.config, join=replace(model.config.join, margin=margins.best_margin))
+    margins = calibrate_margin(model, calibration.samples, calibration_rewards)
+    kept = margins if max(margins.scores) >= max(before.scores) else before
+    if kept is before:
+        branch.load_state_dict(weights_before)
+    model.config = replace(model.config, join=replace(model.config.join, margin=kept.best_margin))
     results = {
         metric.value: evaluate(model, held_out.samples, SimulatedRewards(held_out.scenes, metric))
         for metric in RewardFormula
     }
     watch.note("evaluation")
     path = Path(settings.checkpoint)
-    save_checkpoint(path, model, _description(settings, command, margins, results, watch.seconds))
+    calibrations = {"reward model": before, "reinforcement": margins}
+    save_checkpoint(path, model, _description(settings, command, calibrations, results, watch.seconds))
     return TrainingReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
 
 
 def _description(
     settings: TrainingSettings,
     command: str,
-    margins: Calibration,
+    calibrations: Mapping[str, Calibration],
     results: Mapping[str, Mapping[str, PlannerResult]],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -115,7 +124,7 @@ def _description(
         "seed": settings.seed,
         "torch": torch.__version__,
         "settings": plain,
-        "margins": asdict(margins),
+        "calibrations": {stage: asdict(calibration) for stage, calibration in calibrations.items()},
         "held_out": {name: {k: asdict(v) for k, v in table.items()} for name, table in results.items()},
         "seconds": dict(seconds),
     }

@@ -100,7 +100,7 @@ def test_a_whole_training(tmp_path):
     assert list(dict.fromkeys(stages)) == order
     loaded = load_checkpoint(report.checkpoint)
     assert dataclasses.replace(loaded.model.config, join=settings.model.join) == settings.model
-    assert loaded.model.config.join.margin in loaded.training["margins"]["margins"]
+    assert loaded.model.config.join.margin in loaded.training["calibrations"]["reinforcement"]["margins"]
     assert loaded.training["command"] == "pair-drive train"
     assert loaded.training["settings"]["town"]["scenes"] == 5
     assert loaded.training["held_out"]["pdms"]["pair"]["score"] == pytest.approx(report.results["pdms"]["pair"].score)
