@@ -31,7 +31,7 @@ _RGB = npt.NDArray[np.uint8]
 _TREE_COLORS = mpl.colormaps["RdYlGn"]
 _PLAN_RGB = (30, 110, 230)
 _HUMAN_COLOR = "#222222"
-_AHEAD_M, _BEHIND_M, _SIDE_M = 50.0, 12.0, 48.0
+_AHEAD_M, _BEHIND_M, _SIDE_M = 46.0, 10.0, 43.0
 _NEAR_PLANE_M = 0.5
 _LAYER_COLORS = {
     MapLayer.ROADBLOCK: "#d9d9d9",
@@ -152,7 +152,7 @@ def scene_picture(sight: Sight, scene: Scene | None) -> bytes:
     _draw_tree(axes, sight.result)
     if plan.candidates is not None:
         colors = ScalarMappable(Normalize(0.0, 1.0), _TREE_COLORS)
-        inset = axes.inset_axes((0.03, 0.06, 0.25, 0.025))
+        inset = axes.inset_axes((0.03, 0.09, 0.25, 0.025))
         figure.colorbar(colors, cax=inset, orientation="horizontal", label="predicted PDM score of a leaf")
     status = agent_input.now
     axes.set_title(

@@ -259,9 +259,9 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
 
     def _report(self, done: int) -> None:
         """One line of progress on standard output."""
-        print(
-            f"town {done / 10:.1f} / {self._steps / 10:.1f} s, plans {self._plans}, missed {self._missed}", flush=True
-        )
+        progress = f"{done / 10:.1f} / {self._steps / 10:.1f} s"
+        score = f", mean PDMS {100.0 * sum(self._totals) / len(self._totals):.1f}" if self._totals else ""
+        print(f"town {progress}, plans {self._plans}, missed {self._missed}{score}", flush=True)
 
 
 def run(node: TownSimulatorNode) -> int:
