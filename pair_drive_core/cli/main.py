@@ -8,6 +8,7 @@ import typer
 
 from pair_drive_core.cli import cache, navsim, town
 from pair_drive_core.cli.bag_eval import bag_eval
+from pair_drive_core.cli.evaluate import evaluate
 from pair_drive_core.cli.score_vectors import score_vectors
 from pair_drive_core.cli.train import train_command
 
@@ -27,6 +28,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(navsim.app, name="navsim")
 app.add_typer(town.app, name="town")
 app.command("bag-eval")(bag_eval)
+app.command("evaluate")(evaluate)
 app.command("score-vectors")(score_vectors)
 app.command("train")(train_command)
 
