@@ -234,7 +234,9 @@ def _prune(tree: TrajectoryTree, kept: Tensor, level: int) -> TrajectoryTree:
 def _protect(key: Tensor, first_intention: Tensor, count: int) -> Tensor:
     """Lift the best `count` nodes of each first intention above all others; (B, M) keys and int64 intentions."""
     same = first_intention.unsqueeze(2) == first_intention.unsqueeze(1)
-    rank = (same & (key.unsqueeze(1) > key.unsqueeze(2))).sum(2)
+    place = torch.arange(key.shape[1], device=key.device)
+    tied_before = (key.unsqueeze(1) == key.unsqueeze(2)) & (place < place.unsqueeze(1))
+    rank = (same & ((key.unsqueeze(1) > key.unsqueeze(2)) | tied_before)).sum(2)
     lift = key.amax(1, keepdim=True) - key.amin(1, keepdim=True) + 1.0
     return torch.where(rank < count, key + lift, key)
 

@@ -1,5 +1,7 @@
 """The tree of trajectories: its leaves, its bounds, its probabilities."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -143,3 +145,16 @@ def test_gradients_reach_every_part_of_the_policy(grown):
 def test_group_of_one_is_refused():
     with pytest.raises(ValueError, match="group_size: expected at least 2"):
         PairModel(tiny_config(group_size=1))
+
+
+def test_every_first_intention_survives_where_asked(model, features, reference):
+    """Two leaves for each way to begin, although the value wants nothing but braking."""
+    config = dataclasses.replace(model.reinforcement.sampler.config, kept_per_intention=2)
+    model.reinforcement.sampler.config = config
+    with torch.no_grad():
+        bev = model.reinforcement.backbone(features)
+    growth = Growth(value=lambda poses: -poses[..., -1, 0] / 10.0, value_weight=1e4)
+    tree = model.reinforcement.sampler.sample(bev, reference, growth)
+    counts = torch.stack([(tree.intentions[:, :, 0] == int(i)).sum(1) for i in Intention])
+    assert (counts >= 2).all()
+    assert counts.sum(0).tolist() == [14, 14, 14]
