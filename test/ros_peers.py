@@ -67,7 +67,7 @@ class SensorRig:
             self._publishers[name] = peer.node.create_publisher(Image, f"{namespace}/image_raw", 10)
             self._publishers[f"{name} info"] = peer.node.create_publisher(CameraInfo, f"{namespace}/camera_info", 10)
 
-    def wait_for_planner(self, timeout_s=20.0):
+    def wait_for_planner(self, timeout_s=90.0):
         """Until the planner listens to everything and its plans are heard here."""
         heard = lambda: all(p.get_subscription_count() for p in self._publishers.values())  # noqa: E731
         assert self.peer.spin_until(heard, timeout_s), "the planner did not subscribe"
@@ -174,7 +174,7 @@ class PlannerProcess:
                 return {entry.key: entry.value for entry in status.values}
         return {}
 
-    def call(self, kind, service, request, timeout_s=10.0):
+    def call(self, kind, service, request, timeout_s=60.0):
         """Call a service of the node."""
         client = self._peer.node.create_client(kind, f"/pair_drive_planner/{service}")
         assert self._peer.spin_until(client.service_is_ready, timeout_s), f"no service {service}"

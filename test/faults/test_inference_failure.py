@@ -44,10 +44,10 @@ def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, ri
 
     assert node.start()
     rig.wait_for_planner()
-    assert rig.stream_until(lambda: finding()[0] == OK, 10) is not None
+    assert rig.stream_until(lambda: finding()[0] == OK, 30) is not None
     good = node._planner._planner
     node._planner._planner = Exploding()
-    assert rig.stream_until(lambda: finding()[0] == ERROR, 10) is not None
+    assert rig.stream_until(lambda: finding()[0] == ERROR, 30) is not None
     assert "OutOfMemoryError: tried to allocate 2.00 GiB" in finding()[1]
     fallback = plans[-1]
     assert fallback.source == PlannedTrajectory.FALLBACK and "OutOfMemoryError" in fallback.reason
@@ -55,7 +55,7 @@ def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, ri
     assert speeds[0] == pytest.approx(5.0) and speeds[-1] == pytest.approx(0.0, abs=0.01), "a stop from 5 m/s"
     assert speeds == sorted(speeds, reverse=True)
     node._planner._planner = good
-    assert rig.stream_until(lambda: finding()[0] == OK, 10) is not None
+    assert rig.stream_until(lambda: finding()[0] == OK, 30) is not None
     assert plans[-1].reason == ""
 
 

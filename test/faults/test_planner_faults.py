@@ -13,7 +13,7 @@ def level(planner, part):
 def plans_again(planner, rig):
     """Whether new plans come when whole sets flow."""
     count = len(planner.plans)
-    return rig.stream_until(lambda: len(planner.plans) > count, 3) is not None
+    return rig.stream_until(lambda: len(planner.plans) > count, 10) is not None
 
 
 def new_plans(planner, rig, duration_s, **stream):
@@ -26,18 +26,18 @@ def new_plans(planner, rig, duration_s, **stream):
 
 def becomes(planner, rig, part, wanted, **stream):
     """How long it takes until a part of the diagnostics has a level; None if it never does."""
-    return rig.stream_until(lambda: level(planner, part) == wanted, 3, **stream)
+    return rig.stream_until(lambda: level(planner, part) == wanted, 10, **stream)
 
 
 def test_lost_frozen_and_late_inputs_are_errors_and_give_no_plan_until_they_are_back(planner_process, rig):
     planner = planner_process.start(stale_after_s=0.25, startup_s=0.5)
     rig.wait_for_planner()
-    assert rig.stream_until(lambda: len(planner.plans) >= 3, 10) is not None
+    assert rig.stream_until(lambda: len(planner.plans) >= 3, 30) is not None
 
     for camera in CAMERAS:
         took_s = becomes(planner, rig, f"input {camera}", ERROR, without=(camera,))
         # The limit of 0.25 s, the period of the diagnostics, and room for a busy machine.
-        assert took_s is not None and took_s < 2.0, f"{camera}: {took_s}"
+        assert took_s is not None and took_s < 3.0, f"{camera}: {took_s}"
         assert new_plans(planner, rig, 0.3, without=(camera,)) == 0
         assert becomes(planner, rig, f"input {camera}", OK) is not None
         assert plans_again(planner, rig)
@@ -62,7 +62,7 @@ def test_lost_frozen_and_late_inputs_are_errors_and_give_no_plan_until_they_are_
 def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planner_process, rig):
     planner = planner_process.start(stale_after_s=0.25, startup_s=0.3)
     rig.wait_for_planner()
-    assert rig.peer.spin_until(lambda: level(planner, "input lidar") == ERROR, 5)
+    assert rig.peer.spin_until(lambda: level(planner, "input lidar") == ERROR, 20)
     assert planner.findings()["input lidar"][1] == "nothing received"
     assert "CAM_F0" in planner.findings()["camera_info"][1]
     assert plans_again(planner, rig)
@@ -95,12 +95,12 @@ def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planne
         rig.publish(rig.now_us() - 450_000)
         rig.peer.spin_for(0.1)
     assert len(planner.plans) == count
-    assert rig.peer.spin_until(lambda: int(planner.values("synchronizer")["dropped: stale"]) >= 5, 3)
+    assert rig.peer.spin_until(lambda: int(planner.values("synchronizer")["dropped: stale"]) >= 5, 10)
     for _ in range(4):
         rig.publish(rig.now_us() + 900_000)
         rig.peer.spin_for(0.1)
     assert len(planner.plans) == count
-    assert rig.peer.spin_until(lambda: level(planner, "input CAM_F0") == ERROR, 3)
+    assert rig.peer.spin_until(lambda: level(planner, "input CAM_F0") == ERROR, 10)
     assert "in the future" in planner.findings()["input CAM_F0"][1]
 
 
@@ -112,7 +112,7 @@ def test_a_simulators_clock_that_jumps_back_starts_the_planner_anew(planner_proc
     planner = planner_process.start(use_sim_time=True, sensor_reliability="reliable")
     clock = peer.node.create_publisher(Clock, "/clock", 10)
     rig.wait_for_planner()
-    assert peer.spin_until(lambda: clock.get_subscription_count() > 0, 10)
+    assert peer.spin_until(lambda: clock.get_subscription_count() > 0, 30)
 
     def run(start_s, steps):
         before = len(planner.plans)
@@ -121,7 +121,7 @@ def test_a_simulators_clock_that_jumps_back_starts_the_planner_anew(planner_proc
             clock.publish(Clock(clock=to_time(time_us)))
             rig.publish(time_us)
             peer.spin_for(0.05)
-        peer.spin_until(lambda: len(planner.plans) >= before + steps - 3, 5)
+        peer.spin_until(lambda: len(planner.plans) >= before + steps - 3, 15)
         return planner.plans[before:]
 
     assert len(run(100.0, 8)) >= 5

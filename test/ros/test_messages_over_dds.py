@@ -11,8 +11,8 @@ def test_two_processes_exchange_the_projects_own_messages(peer, start_process):
     start_process(Path(__file__).with_name("relay_process.py"))
     received = peer.collect(CandidateTrajectories, "candidates")
     publisher = peer.node.create_publisher(PlannedTrajectory, "plan", 1)
-    assert peer.spin_until(lambda: publisher.get_subscription_count() == 1, 15)
-    assert peer.spin_until(lambda: peer.node.count_publishers("candidates") == 1, 15)
+    assert peer.spin_until(lambda: publisher.get_subscription_count() == 1, 60)
+    assert peer.spin_until(lambda: peer.node.count_publishers("candidates") == 1, 60)
 
     plan = PlannedTrajectory(source=PlannedTrajectory.REINFORCEMENT, score=0.75, confidence=0.5)
     plan.header.frame_id = "odom"
@@ -23,7 +23,7 @@ def test_two_processes_exchange_the_projects_own_messages(peer, start_process):
         plan.points.append(point)
     publisher.publish(plan)
 
-    assert peer.spin_until(lambda: len(received) == 1, 10)
+    assert peer.spin_until(lambda: len(received) == 1, 30)
     answer = received[0]
     assert (answer.header.frame_id, answer.header.stamp) == ("odom", Time(sec=12, nanosec=500))
     assert [pose.position.x for pose in answer.candidates[0].poses] == [0.0, 1.5, 3.25]

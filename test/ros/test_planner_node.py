@@ -28,7 +28,7 @@ def test_plans_carry_the_sensors_time_and_the_odometrys_frame(planner_process, r
     for _ in range(10):
         publish()
         peer.spin_for(0.1)
-    assert peer.spin_until(lambda: len(planner_process.plans) >= 5, 5)
+    assert peer.spin_until(lambda: len(planner_process.plans) >= 5, 20)
     plan = planner_process.plans[-1]
     assert nanoseconds(plan.header.stamp) // 1000 in sent, "the stamp is a sensor time, not the time of publication"
     assert plan.header.frame_id == "odom"
@@ -39,16 +39,16 @@ def test_plans_carry_the_sensors_time_and_the_odometrys_frame(planner_process, r
     assert plan.points[0].longitudinal_velocity_mps == pytest.approx(5.0)
     assert math.isnan(plan.score) and plan.planner == "constant_velocity"
     assert 0 < nanoseconds(plan.age) < 400_000_000 and nanoseconds(plan.compute_time) > 0
-    assert peer.spin_until(lambda: paths and markers, 5)
+    assert peer.spin_until(lambda: paths and markers, 20)
     assert len(paths[-1].poses) == 9
     assert {marker.ns for marker in markers[-1].markers} >= {"plan"}
-    assert peer.spin_until(lambda: planner_process.findings().get("planner", (9,))[0] == 0, 5)
+    assert peer.spin_until(lambda: planner_process.findings().get("planner", (9,))[0] == 0, 20)
     findings = planner_process.findings()
     assert findings["lifecycle"] == (DiagnosticStatus.OK[0], "active")
     values = planner_process.values("planner")
     assert float(values["compute_p99_ms"]) >= float(values["compute_p50_ms"]) > 0
     planner_process.process.send_signal(signal.SIGTERM)
-    assert planner_process.process.wait(10) == 0, planner_process.output()
+    assert planner_process.process.wait(30) == 0, planner_process.output()
 
 
 def test_the_lifecycle_is_walked_and_an_inactive_node_publishes_nothing(planner_process, rig, peer):
@@ -61,7 +61,7 @@ def test_the_lifecycle_is_walked_and_an_inactive_node_publishes_nothing(planner_
     for _ in range(3):
         assert planner_process.transition("activate")
         before = len(planner_process.plans)
-        assert rig.stream_until(lambda n=before: len(planner_process.plans) > n, 5) is not None
+        assert rig.stream_until(lambda n=before: len(planner_process.plans) > n, 20) is not None
         assert planner_process.transition("deactivate")
         peer.spin_for(0.2)
         count = len(planner_process.plans)
@@ -89,7 +89,7 @@ def test_compressed_pictures_and_other_topic_names(planner_process, rig, peer):
         type(rig._messages(0)["odometry"]), "/vehicle/odometry", 10
     )
     heard = lambda: all(p.get_subscription_count() for p in publishers.values())  # noqa: E731
-    assert peer.spin_until(heard, 20)
+    assert peer.spin_until(heard, 90)
 
     def compress(name):
         def send(message):
@@ -110,4 +110,4 @@ def test_compressed_pictures_and_other_topic_names(planner_process, rig, peer):
         end -= 1
     assert planner_process.plans
     planner_process.process.send_signal(signal.SIGINT)
-    assert planner_process.process.wait(10) == 0, planner_process.output()
+    assert planner_process.process.wait(30) == 0, planner_process.output()

@@ -20,7 +20,7 @@ def test_what_was_published_is_in_the_bag_with_its_definitions(peer, start_proce
     topics = "['/planning/trajectory', '/late/text']"
     options = ("--ros-args", "-p", f"output:={bag}", "-p", f"topics:={topics}")
     recorder = start_process("-m", "pair_drive_ros.nodes.bag_recorder_node", *options)
-    assert peer.spin_until(lambda: plans.get_subscription_count() and texts.get_subscription_count(), 20)
+    assert peer.spin_until(lambda: plans.get_subscription_count() and texts.get_subscription_count(), 90)
     peer.spin_for(0.3)
     for number in range(5):
         plan = PlannedTrajectory(planner=f"number {number}", points=[TrajectoryPoint()] * number)
@@ -29,7 +29,7 @@ def test_what_was_published_is_in_the_bag_with_its_definitions(peer, start_proce
     peer.spin_for(0.3)
     assert not bag.exists(), "a recording appears when it is complete"
     recorder.send_signal(signal.SIGINT)
-    assert recorder.wait(10) == 0, recorder.log_path.read_text()
+    assert recorder.wait(30) == 0, recorder.log_path.read_text()
     with open_bag(bag) as recording:
         messages = list(recording.messages({"/planning/trajectory", "/late/text"}))
     assert [m.message.data for m in messages if m.topic == "/late/text"] == ["said before anybody listened"]
@@ -43,5 +43,5 @@ def test_an_existing_recording_is_not_overwritten(ros_domain, start_process, tmp
     (tmp_path / "bag").mkdir()
     options = ("--ros-args", "-p", f"output:={tmp_path / 'bag'}")
     recorder = start_process("-m", "pair_drive_ros.nodes.bag_recorder_node", *options)
-    assert recorder.wait(20) == 2
+    assert recorder.wait(90) == 2
     assert "expected a new folder" in recorder.log_path.read_text()
