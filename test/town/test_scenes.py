@@ -55,6 +55,7 @@ def test_the_ego_is_no_object_of_its_own_scene(cutter: SceneCutter, simulator: T
     present = scene.objects.present[0]
     distance = (scene.objects.states[0, present, :2] - center).norm(dim=-1)
     assert float(distance.min()) > 1.5
+    assert 1 not in cutter.seen_at(cutter.steps[0], 1)
 
 
 def test_the_ego_stands_on_the_drivable_area_and_on_its_route(scenes: list[Scene]) -> None:
