@@ -99,6 +99,8 @@ def _sampling(views: tuple[GroundView, ...], height_px: int, size_px: int, range
         rotation, position = np.array(view.ego_r_camera).reshape(3, 3), np.array(view.ego_t_camera)
         local = (points - position) @ rotation
         ahead = local[:, 2] > _NEAREST_M
+        if not ahead.any():
+            continue
         intrinsics = np.array(
             [[view.focal_px[0], 0.0, view.center_px[0]], [0.0, view.focal_px[1], view.center_px[1]], [0.0, 0.0, 1.0]]
         )

@@ -1,5 +1,7 @@
 """The stitched image laid onto the ground: every place keeps its colour."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,10 @@ def test_features_carry_it_only_when_asked(pictures):
     agent_input = AgentInput((status,), cameras, LidarSweep(np.zeros((0, 4), np.float32), 0))
     assert build_features(agent_input, CONFIG).ground.shape == (1, 3, 64, 64)
     assert build_features(agent_input, FeatureConfig()).ground.shape == (1, 0, 256, 256)
+
+
+def test_cameras_that_look_at_the_sky_see_no_ground(pictures):
+    """Mounts turned straight up: nothing of the ground lies ahead of them, and that is no error."""
+    up = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    views = stitched_views([dataclasses.replace(picture.calibration, ego_r_camera=up) for picture in pictures], CONFIG)
+    assert (ground_image(stitch_cameras(pictures, CONFIG), views, 64, 32.0) == 0).all()
