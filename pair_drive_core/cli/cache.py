@@ -86,7 +86,8 @@ def _progress() -> Iterator[Callable[[int, int, int], None]]:
         TextColumn("{task.fields[scenes]} scenes"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("cache", total=None, scenes=0)
 
         def show(done: int, total: int, scenes: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -51,7 +52,7 @@ def evaluate(
     given = [name for name, value in (("town", town), ("cache", cache), ("data", data)) if value is not None]
     if len(given) != 1 or (data is None) != (split is None):
         raise ValueError(f"expected one source of scenes: {_SOURCES}; got {', '.join(given) or 'none'}")
-    learned = None if checkpoint is None else load_planner(checkpoint, device)
+    learned = None if checkpoint is None else load_planner(checkpoint, _device(device))
     source: Iterator[BenchmarkScene]
     if town is not None:
         source = town_scenes(town, scenes)
@@ -77,6 +78,16 @@ def evaluate(
         typer.echo(f"skipped {len(skipped)}:")
         for entry in skipped:
             typer.echo(f"  {entry.token}: {entry.problem}")
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"--device: expected cpu or cuda, got {name!r}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no usable CUDA device; available: cpu")
+    return device
 
 
 def _table(report: BenchmarkReport, seconds: float) -> Table:

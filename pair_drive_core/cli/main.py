@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, NoReturn
 
 import typer
 
@@ -20,8 +21,17 @@ app = typer.Typer(
     add_completion=False,
 )
 
-USER_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 """What bad input raises; anything else is a defect and keeps its traceback."""
+_USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What wrong options raise; typer has it from click, or brings its own copy."""
 
 
 app.add_typer(cache.app, name="cache")
@@ -39,13 +49,26 @@ def pair_drive() -> None:
 
 
 def main() -> None:
-    """Run the command; bad input ends with one line on stderr and exit code 2."""
+    """Run the command; bad input and bad usage end with one line on stderr and exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit(130)
+    except _USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            sys.exit(2)
+        context = getattr(error, "ctx", None)
+        hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+        _fail(error.format_message() + hint)
     except USER_ERRORS as error:
-        text = " ".join(str(error).split())
-        print(f"pair-drive: {text}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"pair-drive: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def export(
     """Export drives through towns: logs, sensor files, maps and split files; completes an interrupted export."""
     started = time.perf_counter()
     request = TownExport(_seeds(layouts), seed, vehicles, seconds, sensors, width, name, data_split)
-    with Progress(console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("layouts", total=None)
         report = export_towns(
             request,

@@ -150,7 +150,8 @@ def _score_table(split: TownSplit, found: TownStatistics, metric: Metric) -> Tab
 def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
 
         def show(done: int, total: int) -> None:
