@@ -1,0 +1,77 @@
+"""The checkpoint that comes with the package: how it was made, and that it drives."""
+
+import pytest
+import torch
+
+from pair_drive_core.models import load_checkpoint
+from pair_drive_core.planning.plan import PlanSource
+from pair_drive_core.policies import SHIPPED_CHECKPOINT, load_planner
+from pair_drive_core.policies.guarded_planner import GuardedPlanner
+from pair_drive_core.policies.output_guard import GuardLimits
+from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator
+
+TEST_TOWN = 20500
+"""A street plan of the test split, beyond those that the training reports on."""
+
+
+@pytest.fixture(scope="module")
+def moments():
+    """Inputs of five vehicles at two moments of a town never trained on, and what their drivers did."""
+    simulator = TownSimulator(Town.build(TEST_TOWN), 3)
+    simulator.run(8.0)
+    cutter, sensors = SceneCutter(simulator), TownSensors(simulator)
+    found = []
+    for step in (16, 28):
+        for vehicle in range(5):
+            human = cutter.scene_at(step, vehicle).human.poses.float()
+            found.append((sensors.agent_input(cutter, step, vehicle, width_px=480), human))
+    return found
+
+
+@pytest.fixture(scope="module")
+def planner():
+    return load_planner()
+
+
+def test_it_says_how_it_was_made():
+    training = load_checkpoint(SHIPPED_CHECKPOINT).training
+    assert training["command"].startswith("pair-drive train --config config/train_town_small.yaml")
+    assert isinstance(training["seed"], int)
+    assert training["settings"]["town"]["split"] == "train"
+    assert training["settings"]["held_out"]["split"] == "test"
+    assert SHIPPED_CHECKPOINT.stat().st_size < 6e6
+
+
+@pytest.mark.parametrize("formula", ["pdms", "epdms"])
+def test_both_branches_together_beat_imitation_on_towns_never_seen(formula):
+    """As measured on 600 scenes when it was trained."""
+    held_out = load_checkpoint(SHIPPED_CHECKPOINT).training["held_out"][formula]
+    assert held_out["pair"]["score"] > held_out["imitation"]["score"] + 0.02
+    assert held_out["imitation"]["score"] > held_out["constant velocity"]["score"] + 0.1
+    assert held_out["best leaf"]["score"] >= held_out["pair"]["score"]
+
+
+def test_plans_resemble_driving(planner, moments):
+    """Nearer to the human than constant velocity is, and almost always accepted by the guard."""
+    plan_errors, straight_errors, accepted = [], [], 0
+    for agent_input, human in moments:
+        plan = planner.plan(agent_input)
+        assert plan.candidates.poses.shape == (15, 8, 3)
+        time = torch.arange(1, 9) * 0.5
+        straight = torch.stack((float(agent_input.now.velocity[0]) * time, torch.zeros(8)), dim=-1)
+        plan_errors.append(float((plan.poses[:, :2] - human[:, :2]).norm(dim=-1).mean()))
+        straight_errors.append(float((straight - human[:, :2]).norm(dim=-1).mean()))
+        guarded = GuardedPlanner(planner, GuardLimits()).plan(agent_input)
+        accepted += guarded.plan.source is not PlanSource.FALLBACK
+    assert sum(plan_errors) < sum(straight_errors)
+    assert accepted >= 9
+
+
+def test_plans_are_the_same_twice(planner, moments):
+    agent_input, _ = moments[0]
+    assert torch.equal(planner.plan(agent_input).poses, load_planner().plan(agent_input).poses)
+
+
+def test_standing_behind_nothing_it_does_not_plan_backwards(planner, moments):
+    for agent_input, _ in moments:
+        assert planner.plan(agent_input).poses[:, 0].diff().min() > -0.5
