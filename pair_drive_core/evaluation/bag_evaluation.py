@@ -177,9 +177,9 @@ def score_replay(path: Path, outcome: Replay, metric: Metric) -> tuple[list[Scor
     with_tree = torch.tensor([planned.result.plan.candidates is not None for _, planned in pairs])
     if bool(with_tree.any()):
         imitation = torch.full_like(planned_index, 2)
-        rows.append(_row("imitation alone", scores, every[with_tree], imitation[with_tree]))
+        rows.append(_row("imitation", scores, every[with_tree], imitation[with_tree]))
         best = scores.total[:, 1:].argmax(1) + 1
-        rows.append(_row("best leaf (oracle)", scores, every[with_tree], best[with_tree]))
+        rows.append(_row("best leaf", scores, every[with_tree], best[with_tree]))
     with_human = torch.tensor([scene.human is not None for scene in scenes])
     if bool(with_human.any()):
         rows.append(_row("driven", scores, every[with_human], torch.zeros_like(planned_index)[with_human]))
