@@ -11,9 +11,10 @@ from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.models.transfuser import TransFuser
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
 from pair_drive_core.training.bev_targets import bev_loss
+from pair_drive_core.training.epochs import count_updates, run_epochs
 from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
-from pair_drive_core.training.samples import DrivingSamples, ordered_batches, shuffled_batches
+from pair_drive_core.training.samples import DrivingSamples, ordered_batches
 
 
 @dataclass(frozen=True)
@@ -65,23 +66,20 @@ def train_imitation(
     Returns:
         The mean trajectory loss of each epoch, m.
     """
-    updates_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
-    optimiser = Optimiser(network.parameters(), config.optimiser, updates_an_epoch * config.epochs)
-    history: list[float] = []
+    updates = count_updates(len(samples), config.batch_size, config.epochs)
+    optimiser = Optimiser(network.parameters(), config.optimiser, updates)
+
+    def update(index: Tensor) -> dict[str, float]:
+        bev = network.backbone(augment(samples.features(index), config.augmentation, generator))
+        distance = imitation_loss(network.decode(bev), samples.human[index], config.heading_weight)
+        loss = distance
+        if config.bev_weight > 0:
+            loss = loss + config.bev_weight * bev_loss(network.backbone, bev, samples.bev[index])
+        optimiser.step(loss)
+        return {"L1 m": float(distance.detach())}
+
     network.train()
-    for epoch in range(config.epochs):
-        losses: list[float] = []
-        for index in shuffled_batches(len(samples), config.batch_size, generator):
-            features = augment(samples.features(index), config.augmentation, generator)
-            bev = network.backbone(features)
-            loss = imitation_loss(network.decode(bev), samples.human[index], config.heading_weight)
-            losses.append(float(loss.detach()))
-            if config.bev_weight > 0:
-                loss = loss + config.bev_weight * bev_loss(network.backbone, bev, samples.bev[index])
-            optimiser.step(loss)
-            done = epoch * updates_an_epoch + len(losses)
-            progress("imitation", done, updates_an_epoch * config.epochs, {"L1 m": losses[-1]})
-        history.append(sum(losses) / len(losses))
+    history = run_epochs("imitation", len(samples), config.batch_size, config.epochs, generator, progress, update)
     network.eval()
     return history
 

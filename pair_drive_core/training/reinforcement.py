@@ -13,13 +13,14 @@ from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.models.tree import EdgeDistribution, TrajectoryTree
 from pair_drive_core.models.tree_sampler import Growth
 from pair_drive_core.training.advantages import EdgeAdvantages, edge_advantages, group_advantages
+from pair_drive_core.training.epochs import count_updates, run_epochs
 from pair_drive_core.training.grpo import AdaptiveBeta, GrpoConfig, GrpoLoss, grpo_loss
 from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
 from pair_drive_core.training.reward_model import reward_model_loss
 from pair_drive_core.training.reward_source import RewardSource
-from pair_drive_core.training.samples import DrivingSamples, shuffled_batches
+from pair_drive_core.training.samples import DrivingSamples
 
 
 @dataclass(frozen=True)
@@ -170,34 +171,28 @@ def train_reinforcement(
     Returns:
         The mean reward of the grown leaves in each epoch.
     """
-    rollouts_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
-    total = rollouts_an_epoch * config.epochs
     heads = [*branch.sampler.parameters(), *branch.reward.parameters()]
     parameters = list(branch.parameters()) if config.train_backbone else heads
-    optimiser = Optimiser(parameters, config.optimiser, total * config.updates)
+    rollouts = count_updates(len(samples), config.batch_size, config.epochs)
+    optimiser = Optimiser(parameters, config.optimiser, rollouts * config.updates)
     beta = AdaptiveBeta(config.grpo.kl)
-    history: list[float] = []
+    offsets = branch.sampler.config.offsets
+
+    def update(index: Tensor) -> dict[str, float]:
+        reference = draw_references(samples.human[index], imitation[index], config.mix, offsets, generator)
+        rollout = roll_out(branch, samples.features(index), reference, index, rewards, config, generator)
+        for _ in range(config.updates):
+            policy, reward = update_loss(branch, rollout, config, beta.value)
+            optimiser.step(policy.total + config.reward_weight * reward)
+        beta.update(float(policy.kl))
+        return {
+            "leaves": rollout.mean_reward,
+            "best": rollout.best_reward,
+            "KL": float(policy.kl),
+            "beta": beta.value,
+            "entropy": float(policy.entropy),
+            "BCE": float(reward.detach()),
+        }
+
     branch.eval()
-    for epoch in range(config.epochs):
-        reached: list[float] = []
-        for index in shuffled_batches(len(samples), config.batch_size, generator):
-            reference = draw_references(
-                samples.human[index], imitation[index], config.mix, branch.sampler.config.offsets, generator
-            )
-            rollout = roll_out(branch, samples.features(index), reference, index, rewards, config, generator)
-            for _ in range(config.updates):
-                policy, reward = update_loss(branch, rollout, config, beta.value)
-                optimiser.step(policy.total + config.reward_weight * reward)
-            beta.update(float(policy.kl))
-            reached.append(rollout.mean_reward)
-            values = {
-                "leaves": rollout.mean_reward,
-                "best": rollout.best_reward,
-                "KL": float(policy.kl),
-                "beta": beta.value,
-                "entropy": float(policy.entropy),
-                "BCE": float(reward.detach()),
-            }
-            progress("reinforcement", epoch * rollouts_an_epoch + len(reached), total, values)
-        history.append(sum(reached) / len(reached))
-    return history
+    return run_epochs("reinforcement", len(samples), config.batch_size, config.epochs, generator, progress, update)

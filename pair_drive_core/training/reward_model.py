@@ -11,11 +11,12 @@ from torch.nn import functional
 from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
 from pair_drive_core.training.bev_targets import bev_loss
+from pair_drive_core.training.epochs import count_updates, run_epochs
 from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
 from pair_drive_core.training.reward_source import RewardSource
-from pair_drive_core.training.samples import DrivingSamples, shuffled_batches
+from pair_drive_core.training.samples import DrivingSamples
 
 
 @dataclass(frozen=True)
@@ -74,28 +75,26 @@ def train_reward_model(
     Returns:
         The mean loss of each epoch, nats.
     """
-    updates_an_epoch = len(list(shuffled_batches(len(samples), config.batch_size, torch.Generator())))
     parameters = [*branch.backbone.parameters(), *branch.reward.parameters()]
-    optimiser = Optimiser(parameters, config.optimiser, updates_an_epoch * config.epochs)
+    updates = count_updates(len(samples), config.batch_size, config.epochs)
+    optimiser = Optimiser(parameters, config.optimiser, updates)
     offsets = branch.sampler.config.offsets
-    history: list[float] = []
+
+    def update(index: Tensor) -> dict[str, float]:
+        human, plan = samples.human[index], imitation[index]
+        reference = draw_references(human, plan, config.mix, offsets, generator)
+        known = torch.stack((reference, human, plan), dim=1)
+        leaves = torch.cat((known, random_leaves(reference, config.candidates, offsets, generator)), dim=1)
+        target = rewards(index, leaves).sub_scores
+        bev = branch.backbone(augment(samples.features(index), config.augmentation, generator))
+        entropy = reward_model_loss(branch.reward(bev, leaves), target)
+        loss = entropy
+        if config.bev_weight > 0:
+            loss = loss + config.bev_weight * bev_loss(branch.backbone, bev, samples.bev[index])
+        optimiser.step(loss)
+        return {"BCE": float(entropy.detach())}
+
     branch.train()
-    for epoch in range(config.epochs):
-        losses: list[float] = []
-        for index in shuffled_batches(len(samples), config.batch_size, generator):
-            human, plan = samples.human[index], imitation[index]
-            reference = draw_references(human, plan, config.mix, offsets, generator)
-            known = torch.stack((reference, human, plan), dim=1)
-            leaves = torch.cat((known, random_leaves(reference, config.candidates, offsets, generator)), dim=1)
-            target = rewards(index, leaves).sub_scores
-            bev = branch.backbone(augment(samples.features(index), config.augmentation, generator))
-            loss = reward_model_loss(branch.reward(bev, leaves), target)
-            losses.append(float(loss.detach()))
-            if config.bev_weight > 0:
-                loss = loss + config.bev_weight * bev_loss(branch.backbone, bev, samples.bev[index])
-            optimiser.step(loss)
-            done = epoch * updates_an_epoch + len(losses)
-            progress("reward model", done, updates_an_epoch * config.epochs, {"BCE": losses[-1]})
-        history.append(sum(losses) / len(losses))
+    history = run_epochs("reward model", len(samples), config.batch_size, config.epochs, generator, progress, update)
     branch.eval()
     return history

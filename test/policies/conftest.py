@@ -1,9 +1,6 @@
 import numpy as np
 import pytest
-import torch
 
-from pair_drive_core.models import PairModel
-from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     AgentInput,
@@ -13,12 +10,6 @@ from pair_drive_core.scene import (
     EgoStatus,
     LidarSweep,
 )
-
-
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    return PairModel(tiny_config()).eval()
 
 
 @pytest.fixture
