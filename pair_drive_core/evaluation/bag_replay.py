@@ -132,7 +132,8 @@ def replay(
     report = feed.synchronizer.report
     outcome.dropped = report.dropped + Counter({f"{name} out of order": n for name, n in report.refused.items()})
     if not outcome.plans:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in outcome.dropped.items()) or "no camera frames"
+        counted = [f"{reason}: {count}" for reason, count in outcome.dropped.items()]
+        reasons = ", ".join([*feed.waiting_for, *counted]) or "no camera frames"
         raise BagError(bag.path, f"no complete set of readings in {sum(map(bag.count, inputs))} messages ({reasons})")
     return outcome
 

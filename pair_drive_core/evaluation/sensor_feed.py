@@ -161,17 +161,16 @@ class SensorFeed:
 
     def take(self) -> list[SensorSet[tuple[InputTopic, Any]]]:
         """Sets that have become complete and can be decoded, oldest first; none before all sensors are calibrated."""
-        complete = self.synchronizer.take()
-        if not complete:
-            return []
-        for lacking, names in (
+        return [] if self.waiting_for else self.synchronizer.take()
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """What is still needed to know where the sensors look; sets are kept until then."""
+        lacking = (
             ("camera_info of", self.cameras_without_calibration),
             (f"transform to {self._base_frame} from", self.frames_without_transform),
-        ):
-            if names:
-                self.synchronizer.report.dropped[f"no {lacking} {', '.join(names)}"] += len(complete)
-                return []
-        return complete
+        )
+        return [f"no {what} {', '.join(names)}" for what, names in lacking if names]
 
     def decode(self, readings: SensorSet[tuple[InputTopic, Any]]) -> AgentInput | None:
         """What the planner may look at; None if a reading cannot be used (its reason is kept)."""

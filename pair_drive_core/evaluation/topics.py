@@ -37,27 +37,31 @@ class InputTopic:
     camera: str = ""
 
 
-def _camera_inputs(camera: str, namespace: str) -> tuple[InputTopic, ...]:
+def _pictures(camera: str, namespace: str) -> tuple[InputTopic, ...]:
     return (
         InputTopic(f"{namespace}/image_raw", InputKind.IMAGE, camera),
         InputTopic(f"{namespace}/image_raw/compressed", InputKind.COMPRESSED_IMAGE, camera),
-        InputTopic(f"{namespace}/camera_info", InputKind.CAMERA_INFO, camera),
     )
 
 
 INPUT_TOPICS: dict[str, InputTopic] = {
     topic.name: topic
     for topic in (
-        *(topic for camera, namespace in CAMERA_TOPICS.items() for topic in _camera_inputs(camera, namespace)),
-        InputTopic("lidar/points", InputKind.LIDAR),
-        InputTopic("odometry", InputKind.ODOMETRY),
-        InputTopic("acceleration", InputKind.ACCELERATION),
-        InputTopic("driving_command", InputKind.COMMAND),
-        InputTopic("/tf", InputKind.TRANSFORMS),
         InputTopic("/tf_static", InputKind.TRANSFORMS),
+        InputTopic("/tf", InputKind.TRANSFORMS),
+        InputTopic("driving_command", InputKind.COMMAND),
+        InputTopic("acceleration", InputKind.ACCELERATION),
+        InputTopic("odometry", InputKind.ODOMETRY),
+        *(InputTopic(f"{name}/camera_info", InputKind.CAMERA_INFO, camera) for camera, name in CAMERA_TOPICS.items()),
+        *(topic for camera, namespace in CAMERA_TOPICS.items() for topic in _pictures(camera, namespace)),
+        InputTopic("lidar/points", InputKind.LIDAR),
     )
 }
-"""All input topics by name, relative but for the transforms (which only `extrinsics` = tf needs)."""
+"""All input topics by name, relative but for the transforms (which only `extrinsics` = tf needs).
+
+In the order in which a node subscribes, and so takes messages that wait at the same time: what belongs to a moment
+comes before the pictures and the sweep that complete its set.
+"""
 
 
 def absolute(name: str) -> str:

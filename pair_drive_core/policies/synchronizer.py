@@ -7,6 +7,7 @@ Rules, in the order in which they are applied:
 3. The LiDAR must have a sweep within `lidar_tolerance_s`. One within `camera_tolerance_s` is taken at once; for an
    older one the candidate first waits `lidar_wait_s` (of stamps, not of wall-clock time) for something nearer.
 4. Ego motion must be known on both sides of t0, at most `odometry_gap_s` apart; pose and velocity are interpolated.
+   Where accelerations are measured, that of t0 is waited for, at most `lidar_wait_s`.
 5. The last driving command up to t0 must be at most `command_age_s` old.
 6. A candidate is dropped, and the reason counted, when one of these has become impossible or the newest stamp of any
    stream has passed t0 by `max_wait_s` (commands do not count). A candidate that is older than a complete one is
@@ -260,6 +261,11 @@ class Synchronizer(Generic[PayloadT]):
         nothing_nearer = sweep.time_us > t0 or waited_us >= self.config.lidar_wait_s * US_PER_S
         return nothing_nearer and self._within(LIDAR, t0, self.config.lidar_tolerance_s)
 
+    def _acceleration_ready(self, t0: int) -> bool:
+        """Rule 4: a measured acceleration of t0 is waited for where there are any at all, but not for ever."""
+        newest = self._newest_us.get(ACCELERATION)
+        return newest is None or newest >= t0 or self._progress_us() - t0 >= self.config.lidar_wait_s * US_PER_S
+
     def _command_at(self, t0: int) -> DrivingCommand | None:
         """Rule 5."""
         held = [entry for entry in self._commands if entry[0] <= t0]
@@ -275,6 +281,8 @@ class Synchronizer(Generic[PayloadT]):
             lacking.append(ODOMETRY)
         if self.config.with_lidar and not self._lidar_ready(t0):
             lacking.append(LIDAR)
+        if not self._acceleration_ready(t0):
+            lacking.append(ACCELERATION)
         if self._command_at(t0) is None:
             lacking.append(COMMAND)
         return lacking

@@ -89,7 +89,7 @@ def test_nothing_is_planned_before_all_cameras_are_calibrated(feed):
     assert feed.take() == []
     assert feed.cameras_without_calibration == ("CAM_L0", "CAM_F0", "CAM_R0")
     fill(feed, 1.1)
-    assert len(feed.take()) == 1
+    assert [readings.time_us for readings in feed.take()] == [1_000_000, 1_100_000], "kept until then"
 
 
 def test_a_wrong_encoding_gives_no_input_and_a_reason_until_it_is_right_again(feed):

@@ -96,6 +96,16 @@ def test_without_a_measured_acceleration_it_is_the_change_of_velocity(sync):
     np.testing.assert_allclose(ready.status[-1].acceleration, [0.5, 0.1])
 
 
+def test_the_measured_acceleration_of_t0_is_waited_for_but_not_for_ever(sync):
+    sync.add_acceleration(ms(0), np.array([1.0, 0.0]))
+    assert feed(sync, 100) == []
+    sync.add_acceleration(ms(100), np.array([2.0, 0.0]))
+    (ready,) = sync.take()
+    assert ready.status[-1].acceleration[0] == 2.0
+    assert feed(sync, 200) == []
+    assert [s.time_us for s in feed(sync, 300)] == [ms(200)], "it goes on when accelerations stop"
+
+
 def test_a_late_sweep_is_waited_for_then_the_older_one_is_taken_with_its_skew(sync):
     sync.add_motion(motion(50))
     sync.add_frame(LIDAR, ms(50), "old")
