@@ -3,6 +3,10 @@
 import time
 
 
+SETTLE_S = 0.5
+"""Time for two DDS participants to have found each other's endpoints both ways."""
+
+
 class Peer:
     """A node of the test itself, with an executor that the test turns."""
 
@@ -178,6 +182,8 @@ class PlannerProcess:
         """Call a service of the node."""
         client = self._peer.node.create_client(kind, f"/pair_drive_planner/{service}")
         assert self._peer.spin_until(client.service_is_ready, timeout_s), f"no service {service}"
+        # The client knows the server before the server knows the client; an answer sent in between would be lost.
+        self._peer.spin_until(lambda: False, SETTLE_S)
         future = client.call_async(request)
         assert self._peer.spin_until(future.done, timeout_s), f"no answer from {service}"
         self._peer.node.destroy_client(client)
