@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 from collections.abc import Iterator
@@ -11,18 +12,24 @@ FIRST_DOMAIN, LAST_DOMAIN = 1, 100
 """Domains whose DDS ports stay below the ephemeral range of Linux."""
 LOCK_PORT = 29_300
 """Holding TCP port LOCK_PORT + id on the loopback interface means holding the domain."""
+_STRIDE = 7
+"""Prime to the number of domains: steps of it come through all of them."""
+_uses = itertools.count()
 
 
 @contextlib.contextmanager
 def reserved_domain() -> Iterator[int]:
     """Hold a free domain id until the context ends.
 
+    Each use starts at another id: what a killed process left behind in one domain disturbs nobody in the next.
+
     Raises:
         RuntimeError: if all of them are held.
     """
     count = LAST_DOMAIN - FIRST_DOMAIN + 1
+    start = os.getpid() + next(_uses)
     for attempt in range(count):
-        domain = FIRST_DOMAIN + (os.getpid() + attempt) % count
+        domain = FIRST_DOMAIN + (start + attempt) * _STRIDE % count
         lock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             lock.bind(("127.0.0.1", LOCK_PORT + domain))

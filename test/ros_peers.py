@@ -2,7 +2,6 @@
 
 import time
 
-
 SETTLE_S = 0.5
 """Time for two DDS participants to have found each other's endpoints both ways."""
 

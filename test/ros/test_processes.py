@@ -1,5 +1,6 @@
 """Children end with their parent."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -80,5 +81,12 @@ def test_children_die_when_their_parent_is_killed(tmp_path):
 def test_two_holders_never_get_the_same_domain():
     with reserved_domain() as first, reserved_domain() as second:
         assert first != second
-    with reserved_domain() as again:
-        assert again == first, "a domain is free again when its holder is done"
+
+
+def test_each_use_takes_another_domain_and_gives_it_back():
+    used = []
+    for _ in range(300):
+        with reserved_domain() as domain:
+            used.append(domain)
+    assert all(before != after for before, after in itertools.pairwise(used))
+    assert used[0] in used[1:], "a domain is free again when its holder is done"
