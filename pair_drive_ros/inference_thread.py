@@ -28,11 +28,6 @@ class InferenceThread(Generic[JobT]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
-
     def submit(self, job: JobT) -> None:
         """Hand over a job; one that still waits is dropped and counted in `replaced`."""
         with self._condition:

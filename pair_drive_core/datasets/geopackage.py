@@ -99,11 +99,6 @@ class GeoPackage:
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """Names of all layers."""
-        return tuple(self._layers)
-
     def read(self, layer: str, columns: Sequence[str], crs: str | None = None) -> list[Feature]:
         """Read a layer in the order of its feature ids.
 

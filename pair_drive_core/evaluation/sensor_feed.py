@@ -28,10 +28,7 @@ from pair_drive_core.evaluation.messages.camera_info import fit_calibration
 from pair_drive_core.evaluation.topics import INPUT_TOPICS, InputKind, InputTopic
 from pair_drive_core.policies.ego_track import US_PER_S, MotionSample
 from pair_drive_core.policies.synchronizer import (
-    ACCELERATION,
-    COMMAND,
     LIDAR,
-    ODOMETRY,
     SensorSet,
     Synchronizer,
     SynchronizerConfig,
@@ -253,14 +250,6 @@ class SensorFeed:
     def _refuse(self, entry: InputTopic, error: MessageError) -> None:
         self.report.unusable[entry.name] += 1
         self.report.last_error[entry.name] = str(error)
-
-
-def stream_of(topic: InputTopic) -> str:
-    """Name of the synchroniser's stream that a topic feeds; empty for calibrations."""
-    streams = {InputKind.ODOMETRY: ODOMETRY, InputKind.ACCELERATION: ACCELERATION, InputKind.COMMAND: COMMAND}
-    if topic.kind in (InputKind.CAMERA_INFO, InputKind.TRANSFORMS):
-        return ""
-    return streams.get(topic.kind, topic.camera or LIDAR)
 
 
 def mounted_points(points: PointArray, mount: tuple[float, ...]) -> PointArray:

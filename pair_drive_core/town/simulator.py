@@ -193,11 +193,6 @@ class TownSimulator:
             raise SceneError(f"set_ego: expected finite numbers, got {[a.tolist() for a in arrays]}")
         self._override = (arrays[0], arrays[1], arrays[2])
 
-    def release_ego(self) -> None:
-        """Hand the ego back to its built-in driver, at the nearest place of its path."""
-        self._override = None
-        self._traffic.external[self.ego] = False
-
     def _advance(self) -> None:
         people = self.people
         pose = self._traffic.pose

@@ -15,15 +15,6 @@ _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: 
 _FLOAT32 = 7
 
 
-class PointFieldLike(Protocol):
-    """sensor_msgs/PointField."""
-
-    name: str
-    offset: int
-    datatype: int
-    count: int
-
-
 class PointCloudLike(Protocol):
     """sensor_msgs/PointCloud2."""
 
