@@ -9,7 +9,7 @@ from pair_drive_core.evaluation.latency import Latencies
 from pair_drive_core.evaluation.sensor_feed import SensorFeed
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.policies.guarded_planner import GuardedPlan
-from pair_drive_core.policies.synchronizer import COMMAND, LIDAR, ODOMETRY
+from pair_drive_core.policies.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_ros.conversions.diagnostics import Finding, Level
 
 _US_PER_S = 1_000_000
@@ -69,6 +69,7 @@ def input_findings(
     for stream in streams:
         limit_s = config.command_age_s if stream == COMMAND else stale_after_s
         findings.append(_stream_finding(stream, feed.synchronizer.newest_us(stream), now_us, limit_s, starting))
+    findings.append(_acceleration_finding(feed, now_us, stale_after_s))
     missing = feed.cameras_without_calibration
     if missing:
         level = Level.WARN if starting else Level.ERROR
@@ -96,6 +97,20 @@ def _stream_finding(stream: str, newest_us: int | None, now_us: int, limit_s: fl
         reason = f"stamped {-age_s:.2f} s in the future: clocks differ, or use_sim_time is set without /clock"
         return Finding(f"input {stream}", Level.ERROR, reason, {"age_s": age_s})
     return Finding(f"input {stream}", Level.OK, "fresh", {"age_s": age_s})
+
+
+def _acceleration_finding(feed: SensorFeed, now_us: int, limit_s: float) -> Finding:
+    """State of the one input that may be missing; once it has come, its loss is a degradation."""
+    newest_us = feed.synchronizer.newest_us(ACCELERATION)
+    values: dict[str, object] = {"sets without": feed.synchronizer.report.without_acceleration}
+    if newest_us is None:
+        reason, level = "not measured: taken from the change of the velocity", Level.OK
+    elif now_us - newest_us > limit_s * _US_PER_S:
+        reason = f"stale: {(now_us - newest_us) / _US_PER_S:.2f} s old; taken from the change of the velocity"
+        level = Level.WARN
+    else:
+        reason, level = "fresh", Level.OK
+    return Finding(f"input {ACCELERATION}", level, reason, values)
 
 
 def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, replaced: int) -> Finding:

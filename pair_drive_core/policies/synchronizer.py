@@ -7,7 +7,8 @@ Rules, in the order in which they are applied:
 3. The LiDAR must have a sweep within `lidar_tolerance_s`. One within `camera_tolerance_s` is taken at once; for an
    older one the candidate first waits `lidar_wait_s` (of stamps, not of wall-clock time) for something nearer.
 4. Ego motion must be known on both sides of t0, at most `odometry_gap_s` apart; pose and velocity are interpolated.
-   Where accelerations are measured, that of t0 is waited for, at most `lidar_wait_s`.
+   A measured acceleration of t0 is waited for, at most `lidar_wait_s`; a set without one is counted, and after it no
+   candidate waits until a measured one comes again (the stream is optional).
 5. The last driving command up to t0 must be at most `command_age_s` old.
 6. A candidate is dropped, and the reason counted, when one of these has become impossible or the newest stamp of any
    stream has passed t0 by `max_wait_s` (commands do not count). A candidate that is older than a complete one is
@@ -137,6 +138,7 @@ class SynchronizerReport:
         refused: readings whose stamp was not newer than the newest of their stream, by stream.
         dropped: candidates by reason.
         complete: sets handed on.
+        without_acceleration: those of them whose acceleration had to be taken from the change of the velocity.
         time_jumps: how often everything was forgotten.
     """
 
@@ -144,6 +146,7 @@ class SynchronizerReport:
     refused: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     complete: int = 0
+    without_acceleration: int = 0
     time_jumps: int = 0
 
 
@@ -162,6 +165,7 @@ class Synchronizer(Generic[PayloadT]):
         self._commands: deque[tuple[int, DrivingCommand]] = deque(maxlen=config.capacity)
         self._pending: deque[int] = deque(maxlen=config.capacity)
         self._newest_us: dict[str, int] = {}
+        self._awaits_acceleration = True
 
     def reset(self) -> None:
         """Forget all readings; the counters stay."""
@@ -171,6 +175,7 @@ class Synchronizer(Generic[PayloadT]):
         self._commands.clear()
         self._pending.clear()
         self._newest_us.clear()
+        self._awaits_acceleration = True
 
     def newest_us(self, stream: str) -> int | None:
         """Stamp of the newest reading of a stream since the last jump of time."""
@@ -197,6 +202,7 @@ class Synchronizer(Generic[PayloadT]):
         """Add a measured acceleration, (2,) ego frame, m/s^2."""
         if self._accept(ACCELERATION, time_us):
             self._track.add_acceleration(time_us, acceleration)
+            self._awaits_acceleration = True
 
     def add_command(self, time_us: int, command: DrivingCommand) -> None:
         """Add a driving command."""
@@ -214,6 +220,9 @@ class Synchronizer(Generic[PayloadT]):
                     self.report.dropped["overtaken"] += len(waiting)
                     waiting.clear()
                 complete.append(self._assemble(t0))
+                if not self._acceleration_measured(t0):
+                    self.report.without_acceleration += 1
+                    self._awaits_acceleration = False
             elif self._hopeless(t0, lacking):
                 self.report.dropped[f"no {lacking[0]}"] += 1
             else:
@@ -261,10 +270,15 @@ class Synchronizer(Generic[PayloadT]):
         nothing_nearer = sweep.time_us > t0 or waited_us >= self.config.lidar_wait_s * US_PER_S
         return nothing_nearer and self._within(LIDAR, t0, self.config.lidar_tolerance_s)
 
-    def _acceleration_ready(self, t0: int) -> bool:
-        """Rule 4: a measured acceleration of t0 is waited for where there are any at all, but not for ever."""
+    def _acceleration_measured(self, t0: int) -> bool:
         newest = self._newest_us.get(ACCELERATION)
-        return newest is None or newest >= t0 or self._progress_us() - t0 >= self.config.lidar_wait_s * US_PER_S
+        return newest is not None and newest >= t0
+
+    def _acceleration_ready(self, t0: int) -> bool:
+        """Rule 4: a measured acceleration is waited for, but not for ever."""
+        waited_us = self._progress_us() - t0
+        given_up = not self._awaits_acceleration or waited_us >= self.config.lidar_wait_s * US_PER_S
+        return given_up or self._acceleration_measured(t0)
 
     def _command_at(self, t0: int) -> DrivingCommand | None:
         """Rule 5."""

@@ -30,6 +30,10 @@ def odometry(time_s, x=0.0, yaw=0.0, speed=5.0):
     return Box(header=header(time_s), pose=Box(pose=pose), twist=Box(twist=twist))
 
 
+def acceleration(time_s):
+    return Box(header=header(time_s), accel=Box(accel=Box(linear=Box(x=0.5, y=0.0, z=0.0))))
+
+
 def image(time_s, encoding="rgb8", width=WIDTH, height=HEIGHT):
     data = bytes(width * height * 3)
     return Box(header=header(time_s), encoding=encoding, width=width, height=height, step=width * 3, data=data)
@@ -69,6 +73,7 @@ def fill(feed, time_s, images=image, with_info=True):
             feed.receive(f"{namespace}/camera_info", info())
         feed.receive(f"{namespace}/image_raw", images(time_s))
     feed.receive("odometry", odometry(time_s))
+    feed.receive("acceleration", acceleration(time_s))
     feed.receive("driving_command", command(time_s))
     feed.receive("lidar/points", cloud(time_s))
 

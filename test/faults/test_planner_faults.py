@@ -2,7 +2,7 @@
 
 import math
 
-ERROR, OK = 2, 0
+ERROR, WARN, OK = 2, 1, 0
 CAMERAS = ("CAM_L0", "CAM_F0", "CAM_R0")
 
 
@@ -57,6 +57,11 @@ def test_lost_frozen_and_late_inputs_are_errors_and_give_no_plan_until_they_are_
         assert new_plans(planner, rig, 0.3, **fault) == 0
         rig.peer.spin_for(0.6)
         assert plans_again(planner, rig)
+
+    lost = {"without": ("acceleration",)}
+    assert becomes(planner, rig, "input acceleration", WARN, **lost) is not None
+    assert new_plans(planner, rig, 0.5, **lost) > 0, "the optional input's loss is told, and the planner goes on"
+    assert "change of the velocity" in planner.findings()["input acceleration"][1]
 
 
 def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planner_process, rig):

@@ -18,8 +18,10 @@ def motion(time_ms, speed=10.0):
     return MotionSample(ms(time_ms), np.array([speed * time_ms / 1000, 0.0, 0.0]), np.array([speed, 0.0]))
 
 
-def feed(sync, time_ms, cameras=CAMERAS, lidar=True, odometry=True, command=True):
+def feed(sync, time_ms, cameras=CAMERAS, lidar=True, odometry=True, command=True, acceleration=True):
     """One step of sensors that are all taken at the same time."""
+    if acceleration:
+        sync.add_acceleration(ms(time_ms), np.zeros(2))
     if command:
         sync.add_command(ms(time_ms), DrivingCommand.STRAIGHT)
     if odometry:
@@ -52,6 +54,8 @@ def test_the_order_of_arrival_does_not_matter(sync):
     sync.add_command(ms(100), DrivingCommand.LEFT)
     assert sync.take() == []
     sync.add_motion(motion(100))
+    assert sync.take() == []
+    sync.add_acceleration(ms(100), np.zeros(2))
     (ready,) = sync.take()
     assert ready.status[-1].command is DrivingCommand.LEFT
 
@@ -89,21 +93,31 @@ def test_a_gap_in_the_odometry_is_not_interpolated_over(sync):
 def test_without_a_measured_acceleration_it_is_the_change_of_velocity(sync):
     for time_ms, speed in ((0, 4.0), (100, 4.2), (200, 4.4)):
         sync.add_motion(motion(time_ms, speed))
-    (ready,) = feed(sync, 200, odometry=False)
+    assert feed(sync, 200, acceleration=False, odometry=False) == [], "it may still come"
+    (ready,) = feed(sync, 300, acceleration=False, cameras=())
     np.testing.assert_allclose(ready.status[-1].acceleration, [2.0, 0.0], atol=1e-9)
-    sync.add_acceleration(ms(300), np.array([0.5, 0.1]))
-    (ready,) = feed(sync, 300)
-    np.testing.assert_allclose(ready.status[-1].acceleration, [0.5, 0.1])
+    assert sync.report.without_acceleration == 1
 
 
-def test_the_measured_acceleration_of_t0_is_waited_for_but_not_for_ever(sync):
-    sync.add_acceleration(ms(0), np.array([1.0, 0.0]))
-    assert feed(sync, 100) == []
-    sync.add_acceleration(ms(100), np.array([2.0, 0.0]))
+def test_the_first_measured_acceleration_may_come_last_of_all(sync):
+    assert feed(sync, 100, acceleration=False) == []
+    sync.add_acceleration(ms(100), np.array([0.5, 0.1]))
     (ready,) = sync.take()
+    np.testing.assert_allclose(ready.status[-1].acceleration, [0.5, 0.1])
+    assert sync.report.without_acceleration == 0
+
+
+def test_once_given_up_an_acceleration_is_not_waited_for_until_one_comes_again(sync):
+    sync.add_acceleration(ms(100), np.array([2.0, 0.0]))
+    (ready,) = feed(sync, 100, acceleration=False)
     assert ready.status[-1].acceleration[0] == 2.0
-    assert feed(sync, 200) == []
-    assert [s.time_us for s in feed(sync, 300)] == [ms(200)], "it goes on when accelerations stop"
+    assert feed(sync, 200, acceleration=False) == []
+    stopped = feed(sync, 300, acceleration=False)
+    assert [ready.time_us for ready in stopped] == [ms(200), ms(300)], "it goes on when accelerations stop"
+    assert len(feed(sync, 400, acceleration=False)) == 1
+    assert sync.report.without_acceleration == 3
+    sync.add_acceleration(ms(450), np.array([1.0, 0.0]))
+    assert feed(sync, 500, acceleration=False) == [], "and waits when they come again"
 
 
 def test_a_late_sweep_is_waited_for_then_the_older_one_is_taken_with_its_skew(sync):
