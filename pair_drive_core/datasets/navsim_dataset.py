@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
+from pair_drive_core.datasets.flaw_labels import FLAW_FOLDER, with_flaw_labels
 from pair_drive_core.datasets.map_index import MapIndex
 from pair_drive_core.datasets.navsim_log import NavsimFrame, NavsimLog
 from pair_drive_core.datasets.navsim_log_file import read_log
@@ -27,11 +29,13 @@ class NavsimFolders:
         logs: `navsim_logs/<split>`.
         blobs: `sensor_blobs/<split>`.
         maps: holds `nuplan-maps-v1.0.json`.
+        flaws: `flaw_labels/<split>`; need not be there.
     """
 
     logs: Path
     blobs: Path
     maps: Path
+    flaws: Path
 
     @staticmethod
     def of(data_root: Path, data_split: str, maps_root: Path | None = None) -> NavsimFolders:
@@ -46,6 +50,7 @@ class NavsimFolders:
             data_root / "navsim_logs" / data_split,
             data_root / "sensor_blobs" / data_split,
             maps_root or data_root / "maps",
+            data_root / FLAW_FOLDER / data_split,
         )
 
     def log_paths(self, scene_filter: SceneFilter) -> list[Path]:
@@ -66,6 +71,14 @@ class NavsimFolders:
                 self.logs, f"{len(missing)} of {len(scene_filter.log_names)} logs are missing, first {missing[:3]}"
             )
         return [present[name] for name in sorted(set(scene_filter.log_names))]
+
+    def flaw_path(self, name: str) -> Path:
+        """File of the flaws of a log; need not be there."""
+        return self.flaws / f"{name}.json"
+
+    def read_log(self, path: Path) -> NavsimLog:
+        """A log with its flaws, where they are known; see `read_log` and `with_flaw_labels`."""
+        return with_flaw_labels(read_log(path), self.flaw_path(path.stem))
 
 
 @dataclass(frozen=True)
@@ -96,16 +109,22 @@ class SceneWindow:
 class NavsimDataset:
     """Scenes of a data set, by token or log by log."""
 
-    def __init__(self, folders: NavsimFolders, scene_filter: SceneFilter | None = None) -> None:
+    def __init__(
+        self,
+        folders: NavsimFolders,
+        scene_filter: SceneFilter | None = None,
+        map_index: Callable[[str], MapIndex] | None = None,
+    ) -> None:
         """Remember where things are; files are opened when they are asked for.
 
         Args:
             folders: logs, sensor blobs, maps.
             scene_filter: which scenes; None takes every window that has a route.
+            map_index: gives the map of a city, to share maps between data sets; None reads them from the folder.
         """
         self.folders = folders
         self.scene_filter = (scene_filter or SceneFilter(frame_interval=1)).validate()
-        self._library = NuplanMapLibrary(folders.maps)
+        self._read_map = map_index or partial(_read_map_index, NuplanMapLibrary(folders.maps))
         self._indices: dict[str, MapIndex] = {}
         self._logs: OrderedDict[Path, NavsimLog] = OrderedDict()
         self._places: dict[str, Path] | None = None
@@ -119,7 +138,7 @@ class NavsimDataset:
 
         Raises:
             FileNotFoundError: naming the file.
-            DatasetError: if the log is torn or breaks the format.
+            DatasetError: if the log or the file of its flaws is torn or breaks the format.
         """
         frames = self._log(log_path).frames
         history = self.scene_filter.num_history_frames
@@ -179,7 +198,7 @@ class NavsimDataset:
             DatasetError: naming the file and the layer at fault.
         """
         if location not in self._indices:
-            self._indices[location] = MapIndex(self._library.load(location))
+            self._indices[location] = self._read_map(location)
         return self._indices[location]
 
     def __iter__(self) -> Iterator[SceneWindow]:
@@ -189,7 +208,7 @@ class NavsimDataset:
 
     def _log(self, path: Path) -> NavsimLog:
         if path not in self._logs:
-            self._logs[path] = read_log(path)
+            self._logs[path] = self.folders.read_log(path)
             if len(self._logs) > _OPEN_LOGS:
                 self._logs.popitem(last=False)
         self._logs.move_to_end(path)
@@ -200,6 +219,10 @@ class NavsimDataset:
             self._places = {window.token: window.log_path for window in self}
             require_all_tokens(self.folders, self.scene_filter, self._places)
         return self._places
+
+
+def _read_map_index(library: NuplanMapLibrary, location: str) -> MapIndex:
+    return MapIndex(library.load(location))
 
 
 def require_all_tokens(folders: NavsimFolders, scene_filter: SceneFilter, found: Iterable[str]) -> None:

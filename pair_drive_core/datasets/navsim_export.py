@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.flaw_labels import write_flaw_labels
 from pair_drive_core.datasets.navsim_blobs import FrameBlobs
 from pair_drive_core.datasets.navsim_dataset import NavsimFolders
 from pair_drive_core.datasets.navsim_log import NavsimFrame, NavsimLog
@@ -67,8 +68,8 @@ def export_navsim(
 ) -> ExportReport:
     """Write logs, sensor blobs, maps and split files.
 
-    A log's file is written after its sensor files, so a log that is there is whole; an interrupted export that is
-    started again keeps such logs.
+    A log's file is written after its sensor files and its flaws, so a log that is there is whole; an interrupted export
+    that is started again keeps such logs.
 
     Args:
         logs: taken one after the other; sensor readings are asked for frame by frame, so they need not fit in memory.
@@ -109,7 +110,7 @@ def write_frame_of_export(
 
 
 def export_log(entry: ExportLog, folders: NavsimFolders) -> ExportReport:
-    """Write one log and its sensor files; the log's own file comes last, so a log that is there is whole and is kept.
+    """Write one log, its sensor files and its flaws; its own file comes last: a log that is there is whole and kept.
 
     Raises:
         SceneError: if the log is not valid.
@@ -122,6 +123,7 @@ def export_log(entry: ExportLog, folders: NavsimFolders) -> ExportReport:
     blobs = 0
     if entry.blobs is not None:
         blobs = sum(_write_blobs(frame, entry.blobs(frame), folders.blobs) for frame in entry.log.frames)
+    write_flaw_labels(entry.log, folders.flaw_path(entry.log.name))
     write_log(entry.log, path)
     return ExportReport(1, len(entry.log.frames), blobs, 0)
 

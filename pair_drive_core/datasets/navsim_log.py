@@ -168,6 +168,8 @@ class NavsimFrame:
         can_bus: (18,), pose and motion as nuScenes' CAN bus record has them.
         lidar_translation: (3,), LiDAR in the ego frame, m.
         lidar_rotation: (4,), unit quaternion w x y z, LiDAR to ego.
+        flaws: what the driver does wrong within the next 4 s, for evaluation only; in a file of its own, see
+            `flaw_labels`; empty where it is not known.
     """
 
     token: str
@@ -192,6 +194,7 @@ class NavsimFrame:
     can_bus: FloatArray = field(default_factory=lambda: np.zeros(18))
     lidar_translation: FloatArray = field(default_factory=lambda: np.zeros(3))
     lidar_rotation: FloatArray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
+    flaws: tuple[str, ...] = ()
 
     def validate(self) -> NavsimFrame:
         """Check every part.

@@ -52,7 +52,6 @@ def build_scene(
     index: MapIndex,
     history_frames: int = HISTORY_FRAMES,
     vehicle: VehicleParameters = PACIFICA,
-    flaws: tuple[str, ...] = (),
     demonstrated: bool = True,
 ) -> Scene:
     """Put together what a plan at t0 is scored against.
@@ -62,7 +61,6 @@ def build_scene(
         index: the map of the frames' city.
         history_frames: how many frames end at t0.
         vehicle: measures of the ego.
-        flaws: what the demonstrating driver did wrong, where that is known.
         demonstrated: whether the ego's future in the frames is a demonstration; synthetic scenes have none.
 
     Raises:
@@ -87,7 +85,7 @@ def build_scene(
         planner_lights=parts.planner_lights,
         human=_human(future) if demonstrated else None,
         vehicle=vehicle,
-        flaws=flaws,
+        flaws=now.flaws if demonstrated else (),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.map_index import MapIndex
 from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders, SceneWindow
-from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary
+from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary, read_map
 from pair_drive_core.datasets.scene_cache import CACHE_FORMAT, PackedScene, Shard, SkippedScene, write_shard
 from pair_drive_core.datasets.scene_codec import FORMAT as SCENE_FORMAT
 from pair_drive_core.datasets.scene_codec import encode_scene
@@ -80,7 +80,8 @@ class LogJob:
 
     def source(self) -> str:
         """Fingerprint of what the shard is made from."""
-        return self.settings.fingerprint([self.path])
+        flaws = self.settings.folders.flaw_path(self.path.stem)
+        return self.settings.fingerprint([self.path, flaws] if flaws.is_file() else [self.path])
 
     def run(self) -> Shard:
         """Read the log and write its shard.
@@ -89,7 +90,8 @@ class LogJob:
             FileNotFoundError: naming a file that is not there.
             DatasetError: naming a file at fault.
         """
-        dataset = _dataset(self.settings.folders, self.settings.scene_filter)
+        folders = self.settings.folders
+        dataset = NavsimDataset(folders, self.settings.scene_filter, partial(_map_index, folders.maps))
         skipped: list[SkippedScene] = []
         try:
             windows = dataset.windows(self.path)
@@ -175,15 +177,16 @@ def run_job(job: CacheJob) -> Shard:
     return job.run()
 
 
-@lru_cache(maxsize=1)
-def _dataset(folders: NavsimFolders, scene_filter: SceneFilter) -> NavsimDataset:
-    """One data set a process: its maps are read once."""
-    return NavsimDataset(folders, scene_filter)
+def _map_index(maps: Path, location: str) -> MapIndex:
+    """The map of a city; a process reads it once, and again when its file has changed."""
+    path = NuplanMapLibrary(maps).path(location)
+    return _read_map_index(path, location, tuple(_stamp(path)) if path.is_file() else ())
 
 
 @lru_cache(maxsize=4)
-def _map_index(maps: Path, location: str) -> MapIndex:
-    return MapIndex(NuplanMapLibrary(maps).load(location))
+def _read_map_index(path: Path, location: str, stamp: tuple[object, ...]) -> MapIndex:
+    """As the file is with this stamp."""
+    return MapIndex(read_map(path, location))
 
 
 def _packed(make: Callable[[], Scene], token: str, job: CacheJob, skipped: list[SkippedScene]) -> bytes | None:

@@ -9,12 +9,14 @@ import numpy as np
 from pair_drive_core.datasets.navsim_blobs import MAX_INTENSITY, MergedPointCloud, encode_jpeg, encode_pcd
 from pair_drive_core.datasets.navsim_log import Annotations, CameraRecord, NavsimFrame, NavsimLog
 from pair_drive_core.datasets.quaternions import yaw_to_quaternion
-from pair_drive_core.scene import ALL_CAMERAS, ObjectType
+from pair_drive_core.scene import ALL_CAMERAS, PLAN_STEPS, ObjectType
 from pair_drive_core.town.cameras import HEIGHT_PX, WIDTH_PX, navsim_calibration
 from pair_drive_core.town.navsim_map import DEFAULT_LOCATION
 from pair_drive_core.town.scenes import KEY_FRAME_STEPS, SceneCutter
 from pair_drive_core.town.sensors import TownSensors
 from pair_drive_core.town.simulator import STEP_S, TownSimulator
+
+_FLAW_STEPS = PLAN_STEPS * KEY_FRAME_STEPS
 
 
 def log_name(layout_seed: int, seed: int, vehicle: int) -> str:
@@ -69,6 +71,7 @@ def frame_at(
         log_token=name,
         scene_name=name,
         vehicle_name="town",
+        flaws=_flaws(cutter, step, vehicle),
     )
 
 
@@ -144,6 +147,13 @@ class TownFrameBlobs:
 
 def _name(cutter: SceneCutter, vehicle: int) -> str:
     return log_name(cutter.simulator.town.layout_seed, cutter.simulator.seed, vehicle)
+
+
+def _flaws(cutter: SceneCutter, step: int, vehicle: int) -> tuple[str, ...]:
+    """What the driver does wrong in the next 4 s; no scene starts where they are not all simulated."""
+    simulator = cutter.simulator
+    whole = step + _FLAW_STEPS < len(simulator.moments)
+    return simulator.flaws_at(step, vehicle, _FLAW_STEPS) if whole else ()
 
 
 def _cameras(name: str, token: str) -> dict[str, CameraRecord]:

@@ -17,6 +17,8 @@ from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
 from pair_drive_core.datasets.navsim_export import ExportLog, export_navsim
 from pair_drive_core.datasets.navsim_log import NavsimLog
 from pair_drive_core.datasets.navsim_log_file import write_log
+from pair_drive_core.datasets.nuplan_map_writer import write_map
+from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary
 from pair_drive_core.datasets.parallel import Backend, results_of
 from pair_drive_core.datasets.scene_cache import SceneCache
 from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
@@ -31,8 +33,9 @@ def copied(log, name, **changes):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory, town_log, town_map):
-    """Three logs without sensors."""
-    logs = [ExportLog(copied(town_log, name)) for name in ("aa", "bb", "cc")]
+    """Three logs without sensors; the driver of one does something wrong all the time."""
+    flaws = {"bb": ("harsh",)}
+    logs = [ExportLog(copied(town_log, name, flaws=flaws.get(name, ()))) for name in ("aa", "bb", "cc")]
     split = Split("town", "test", SceneFilter(frame_interval=1, log_names=("aa", "bb", "cc")))
     root = tmp_path_factory.mktemp("original")
     export_navsim(logs, [town_map], split, root)
@@ -79,6 +82,7 @@ def test_cached_scenes_equal_the_read_ones(settings, root):
         assert_equal(cache[number], scene)
         assert_equal(cache.scene(token), scene)
     assert [s.token for s in cache] == list(cache.tokens)
+    assert [s.flaws for s in cache] == [("harsh",) if token.startswith("bb") else () for token in cache.tokens]
     assert len(cache) == 21
     assert cache.verify() == []
 
@@ -140,9 +144,31 @@ def edit(path, **changes):
 def test_a_changed_log_is_built_again(settings, root, data, town_log):
     build_scene_cache(settings, root)
     path = data / "navsim_logs" / "test" / "bb.pkl"
-    write_log(copied(town_log, "bb", vehicle_name="another"), path)
+    write_log(copied(town_log, "bb", traffic_lights=()), path)
     report = build_scene_cache(settings, root)
     assert (report.built, report.rebuilt, report.kept) == (1, 1, 2)
+    assert_equal(SceneCache(root).scene("bb0005"), NavsimDataset(settings.folders).scene("bb0005"))
+
+
+def test_scenes_on_a_changed_map_are_built_again(settings, root, data, town_map):
+    build_scene_cache(settings, root)
+    path = NuplanMapLibrary(data / "maps").path(town_map.location)
+    path.unlink()
+    write_map(replace(town_map, crosswalks=()), path)
+    assert build_scene_cache(settings, root).rebuilt == 3
+    assert_equal(SceneCache(root).scene("bb0005"), NavsimDataset(settings.folders).scene("bb0005"))
+
+
+def test_changed_flaw_labels_are_built_again(settings, root, data):
+    build_scene_cache(settings, root)
+    path = data / "flaw_labels" / "test" / "bb.json"
+    path.write_text(json.dumps({f"bb{5:04x}": ["late_brake"]}))
+    report = build_scene_cache(settings, root)
+    assert (report.built, report.rebuilt, report.kept) == (1, 1, 2)
+    assert {s.token: s.flaws for s in SceneCache(root) if s.flaws} == {f"bb{5:04x}": ("late_brake",)}
+    path.unlink()
+    assert build_scene_cache(settings, root).rebuilt == 1
+    assert not any(s.flaws for s in SceneCache(root))
 
 
 def test_another_filter_is_another_cache(settings, root):

@@ -1,7 +1,7 @@
 """Drives through towns as NAVSIM data: equal scenes in memory and on disk, equal files when written again."""
 
 import shutil
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from pair_drive_core.cli.navsim import app
 from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim_export import ExportLog, export_log
+from pair_drive_core.datasets.navsim_export import ExportLog, export_log, export_navsim
 from pair_drive_core.datasets.navsim_scenes import build_agent_input, build_scene
 from pair_drive_core.datasets.nuplan_map import MAP_LOCATIONS
 from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary
-from pair_drive_core.datasets.scene_filter import read_split
+from pair_drive_core.datasets.scene_filter import SceneFilter, Split, read_split
 from pair_drive_core.scene import FRONT_CAMERAS, SceneError
-from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator
+from pair_drive_core.town import SceneCutter, Town, TownConfig, TownSensors, TownSimulator
 from pair_drive_core.town.navsim_export import TownExport, export_towns
 from pair_drive_core.town.navsim_log import TownBlobs, frame_at, log_name, town_log
 from pair_drive_core.town.navsim_map import nuplan_map
@@ -74,7 +74,7 @@ def test_a_scene_from_the_log_equals_the_one_cut_in_memory(cutter, vehicle):
     for first in range(len(log.frames) - 13):
         scene = cutter.scene_at(5 * (first + 3), vehicle)
         from_log = build_scene(log.frames[first : first + 14], cutter.map.index)
-        wrong = differences(replace(scene, flaws=()), from_log)
+        wrong = differences(scene, from_log)
         assert wrong.pop(".human.poses", 0.0) < 1e-6
         assert max(wrong.values(), default=0.0) < 1e-9, wrong
 
@@ -89,6 +89,25 @@ def test_a_scene_from_disk_equals_the_one_from_the_log(cutter, data):
         step = 5 * (window.now.frame_idx)
         frames = [frame_at(cutter, step + 5 * k, 0, location) for k in range(-3, 11)]
         assert differences(dataset.scene(window), build_scene(frames, cutter.map.index)) == {}
+
+
+def test_flaws_survive_the_export(tmp_path):
+    """The log's format has no place for them, so they lie beside it."""
+    simulator = TownSimulator(Town.build(LAYOUT, TownConfig(flaw_rate=0.5)), SEED)
+    simulator.run(15.0)
+    cutter = SceneCutter(simulator)
+    logs = [ExportLog(town_log(cutter, vehicle)) for vehicle in range(int(simulator.fleet.demonstrator.sum()))]
+    split = Split("wild", "test", SceneFilter(frame_interval=1))
+    export_navsim(logs, [nuplan_map(simulator.town)], split, tmp_path)
+    dataset = NavsimDataset(NavsimFolders.of(tmp_path, "test"), split.scene_filter)
+    read = {window.token: dataset.scene(window).flaws for window in dataset}
+    flaws = {
+        cutter.token_at(step, vehicle): simulator.flaws_at(step, vehicle)
+        for step in cutter.steps
+        for vehicle in range(len(logs))
+    }
+    assert any(read.values()), "no driver does anything wrong: nothing is tested"
+    assert read == {token: flaws[token] for token in read}
 
 
 def test_every_exported_scene_is_sound(data):
