@@ -7,14 +7,11 @@ from typing import Any, NoReturn
 
 import typer
 
-from pair_drive_core.cli import cache, navsim, town
-from pair_drive_core.cli.bag_eval import bag_eval
-from pair_drive_core.cli.evaluate import evaluate
-from pair_drive_core.cli.score_vectors import score_vectors
-from pair_drive_core.cli.train import train_command
+from pair_drive_core.cli.commands import LazyGroup, add_stand_ins
 
 app = typer.Typer(
     name="pair-drive",
+    cls=LazyGroup,
     help="Parallel imitation and reinforcement learning for end-to-end driving.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -33,14 +30,7 @@ USER_ERRORS = (
 _USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What wrong options raise; typer has it from click, or brings its own copy."""
 
-
-app.add_typer(cache.app, name="cache")
-app.add_typer(navsim.app, name="navsim")
-app.add_typer(town.app, name="town")
-app.command("bag-eval")(bag_eval)
-app.command("evaluate")(evaluate)
-app.command("score-vectors")(score_vectors)
-app.command("train")(train_command)
+add_stand_ins(app)
 
 
 @app.callback()
