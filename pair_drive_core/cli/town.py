@@ -21,14 +21,14 @@ from pair_drive_core.scoring import Metric
 from pair_drive_core.town import SceneCutter, Town, TownConfig, TownSensors, TownSimulator, draw_daylight
 from pair_drive_core.town.contact_sheet import SheetEntry, draw_sheet
 from pair_drive_core.town.splits import TownSplit, town_of
-from pair_drive_core.town.statistics import HUMAN_BAD_BELOW, SPEED_EDGES_MPS, TownStatistics, town_statistics
-from pair_drive_core.town.town_archive import SCENES_A_TOWN, make_archive
-from pair_drive_core.town.town_scenes import SensorSize, TownScene, scenes_of_town
+from pair_drive_core.town.statistics import HUMAN_BAD_BELOW, SPEED_EDGES_MPS, TownStatistics, score_split
+from pair_drive_core.town.town_archive import make_archive
+from pair_drive_core.town.town_scenes import SensorSize
 
 app = typer.Typer(help="The synthetic city: make scenes, look at them, count what they hold.", no_args_is_help=True)
 
 _SHEET_CAMERA_PX = 384
-_TABLE_COLUMNS = 200
+_TABLE_COLUMNS = 120
 
 
 @app.command("make")
@@ -81,19 +81,14 @@ def sheet(
 @app.command("histograms")
 def histograms(
     split: Annotated[TownSplit, typer.Option(help="Which towns.")] = TownSplit.TEST,
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes in all.")] = 480,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes in all.")] = 4800,
     flaw_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="Wanted share of flawed drives.")] = 0.04,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
 ) -> None:
     """Score the human, constant velocity and PDM-Closed in a split, and count manoeuvres, speeds and flaws."""
-    taken: list[TownScene] = []
     with _progress("town scenes") as show:
-        number = 0
-        while len(taken) < scenes:
-            wanted = min(SCENES_A_TOWN, scenes - len(taken))
-            taken += scenes_of_town(split, number, wanted, TownConfig(flaw_rate=flaw_rate))
-            number += 1
-            show(len(taken), scenes)
-    _print_statistics(split, town_statistics(taken))
+        found = score_split(split, scenes, TownConfig(flaw_rate=flaw_rate), workers or os.cpu_count() or 1, show)
+    _print_statistics(split, found)
 
 
 def _sheet_entry(split: TownSplit, number: int) -> SheetEntry:
@@ -127,22 +122,23 @@ def _print_statistics(split: TownSplit, found: TownStatistics) -> None:
             f"human below {HUMAN_BAD_BELOW}: {100 * found.human_bad[metric]:.1f} %; mean human score with a flaw "
             f"{100 * flawed:.1f}, without {100 * clean:.1f}"
         )
+    console.print("values never taken: " + (", ".join(found.not_taken) or "none"))
     console.print("commands: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in found.commands.items()))
     speeds = zip(SPEED_EDGES_MPS[:-1], SPEED_EDGES_MPS[1:], found.speeds, strict=True)
     console.print("speed: " + ", ".join(f"{a:g}-{b:g} m/s {100 * share:.1f} %" for a, b, share in speeds))
-    console.print("flaws: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in found.flaws.items()))
+    console.print("flaws: " + ", ".join(f"{name} {100 * share:.2f} %" for name, share in found.flaws.items()))
 
 
 def _score_table(split: TownSplit, found: TownStatistics, metric: Metric) -> Table:
     """Mean and, in brackets, the shares of 0, of values between and of 1, in per cent."""
     table = Table(title=f"{found.scenes} scenes of {split.value}, {metric.value}: mean (0 / between / 1), %")
     planners = found.values[metric]
-    table.add_column("planner")
-    for values in next(iter(planners.values())):
-        table.add_column(values.name, justify="right")
-    for planner, columns in planners.items():
-        cells = [f"{100 * v.mean:.1f}\n({100 * v.zero:.1f}/{100 * v.between:.1f}/{100 * v.one:.1f})" for v in columns]
-        table.add_row(planner, *cells)
+    table.add_column("")
+    for planner in planners:
+        table.add_column(planner, justify="right")
+    for row in zip(*planners.values(), strict=True):
+        cells = [f"{100 * v.mean:.1f} ({100 * v.zero:.2f} / {100 * v.between:.2f} / {100 * v.one:.2f})" for v in row]
+        table.add_row(row[0].name, *cells)
     return table
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from pair_drive_core.evaluation.bag_evaluation import BagReport
 from pair_drive_core.evaluation.latency import LatencySummary
@@ -10,10 +12,17 @@ from pair_drive_core.evaluation.latency import LatencySummary
 _TOTAL_NAMES = {"v1": "PDMS", "v2": "EPDMS"}
 
 
-def bag_table(report: BagReport) -> Table:
-    """Scores in per cent, with latencies and drops below them."""
+def bag_table(report: BagReport) -> Group:
+    """Scores in per cent, with latencies and drops below them; lines are never broken."""
+    title, below = (
+        Text(text, no_wrap=True, overflow="ignore") for text in (f"{report.bag}: {report.planner}", _caption(report))
+    )
+    return Group(title, _scores(report), below)
+
+
+def _scores(report: BagReport) -> Table:
     names = list(report.rows[0].sub_scores) if report.rows else []
-    table = Table(title=f"{report.bag}: {report.planner}", caption=_caption(report), caption_justify="left")
+    table = Table()
     for name in ("plans", "scenes", *names, _TOTAL_NAMES[report.metric]):
         table.add_column(name, justify="left" if name == "plans" else "right")
     for row in report.rows:

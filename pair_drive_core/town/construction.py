@@ -1,4 +1,4 @@
-"""Construction zones that take part of a lane, and the way round them."""
+"""What somebody put into a lane or lost there: construction zones, containers that block it, debris."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ _CONE = ((0.36, 0.36, 0.75), (235, 100, 30))
 _BARRIER = ((2.0, 0.5, 1.0), (240, 150, 60))
 _SIGN = ((0.12, 0.9, 1.7), (245, 160, 20))
 _BIN = ((0.7, 0.7, 1.1), (60, 90, 70))
+_DEBRIS = ((0.7, 0.5, 0.4), (70, 55, 45))
+_DEBRIS_ASIDE_M = 1.95
+"""How far vehicles swerve round debris: near the middle of the road, but not into whoever comes."""
+_DEBRIS_RAMP_M = 16.0
+_CONTAINER = ((6.0, 2.2, 2.1), (150, 75, 45))
+_CONTAINER_ASIDE_M = -0.75
+"""Middle of a container, left of the centre line: it reaches over that line, so the lane is shut."""
+_BEFORE_BLOCK_M, _BEHIND_BLOCK_M = 36.0, 32.0
+"""Least distances of a container from the beginning and the end of its lane: room to go round it."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +51,48 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class Construction:
-    """All zones of a town.
+class Blockage:
+    """A stretch of a lane that can only be passed on the side of the oncoming traffic.
 
     Attributes:
-        obstacles: cones, barriers, signs, bins.
+        lane: index of the lane, the only one of its direction.
+        oncoming: index of the lane beside it.
+        start_m: where the stretch begins on the lane.
+        end_m: where it ends.
+    """
+
+    lane: int
+    oncoming: int
+    start_m: float
+    end_m: float
+
+
+@dataclass(frozen=True)
+class Construction:
+    """Everything in the lanes of a town.
+
+    Attributes:
+        obstacles: cones, barriers, signs, bins, containers.
         detours: by lane, the bend in every path along it; arc lengths are the lane's.
+        blockages: the lanes that are shut.
     """
 
     obstacles: tuple[Obstacle, ...]
     detours: dict[int, Deviation]
+    blockages: tuple[Blockage, ...]
 
 
-def draw_construction(network: RoadNetwork, zones: int, bins: int, rng: np.random.Generator) -> Construction:
-    """Put construction zones on outer lanes without parking, and bins on pavements.
+def draw_construction(
+    network: RoadNetwork, zones: int, bins: int, debris: int, blocked_share: float, rng: np.random.Generator
+) -> Construction:
+    """Put construction zones on outer lanes without parking, bins on pavements, debris and a container into lanes.
 
     Args:
         network: the map.
         zones: how many zones at most; places in bends are passed over.
         bins: how many bins.
+        debris: how many things lie in single lanes, at most.
+        blocked_share: how likely it is that a lane is blocked.
         rng: source of all randomness.
     """
     obstacles: list[Obstacle] = []
@@ -79,12 +111,57 @@ def draw_construction(network: RoadNetwork, zones: int, bins: int, rng: np.rando
         lane = network.lanes[index]
         pose = _beside(lane, float(rng.uniform(8.0, lane.length_m - 8.0)), -(_kerb(network, index) + 0.5))
         obstacles.append(Obstacle(pose, *_BIN, ObjectType.GENERIC_OBJECT))
-    return Construction(tuple(obstacles), detours)
+    single = [i for i in outer if network.lanes[i].left is None and i not in detours]
+    for index in rng.permutation(np.array(single, dtype=np.int64))[:debris].tolist():
+        lane = network.lanes[index]
+        reach = 2.0 * _DEBRIS_RAMP_M
+        at = float(np.round(rng.uniform(min(reach, lane.length_m / 2.0), max(lane.length_m - reach, reach)), 1))
+        if lane.length_m > 2.0 * reach and _turning(lane, at - reach, at + reach) < _STRAIGHT_RAD:
+            obstacles.append(Obstacle(_beside(lane, at, 0.0), *_DEBRIS, ObjectType.GENERIC_OBJECT))
+            # The rear axle is wholly aside from 5 m before the thing until it has passed it.
+            detours[index] = Deviation(at - 5.0 - _DEBRIS_RAMP_M, _DEBRIS_RAMP_M, 6.0, _DEBRIS_ASIDE_M, "debris")
+    blockages = _draw_blockage(network, detours, rng) if rng.random() < blocked_share else ()
+    for blockage in blockages:
+        obstacles += _container(network.lanes[blockage.lane], blockage)
+    return Construction(tuple(obstacles), detours, blockages)
 
 
 def obstacle_types(construction: Construction) -> npt.NDArray[np.int64]:
     """(M,): classes of the obstacles."""
     return np.array([int(o.kind) for o in construction.obstacles], dtype=np.int64)
+
+
+def _draw_blockage(
+    network: RoadNetwork, detours: dict[int, Deviation], rng: np.random.Generator
+) -> tuple[Blockage, ...]:
+    """A place in a street with one lane each way, if the town has one; not in a bend, not beside a zone."""
+    length = _CONTAINER[0][0] + 3.0
+    places = []
+    for road in network.roads:
+        if len(road.lanes_forward) != 1 or len(road.lanes_backward) != 1:
+            continue
+        pair = (road.lanes_forward[0], road.lanes_backward[0])
+        for index, oncoming in (pair, pair[::-1]):
+            room = network.lanes[index].length_m - _BEFORE_BLOCK_M - _BEHIND_BLOCK_M - length
+            if room > 0.0 and not detours.keys() & {index, oncoming} and not _beside_parking(network, index):
+                places.append((index, oncoming, room))
+    share = float(rng.random())
+    for at in rng.permutation(len(places)).tolist():
+        index, oncoming, room = places[at]
+        start = float(np.round(_BEFORE_BLOCK_M + share * room, 1))
+        if _turning(network.lanes[index], start - _BEFORE_BLOCK_M, start + length + _BEHIND_BLOCK_M) < _STRAIGHT_RAD:
+            return (Blockage(index, oncoming, start, start + length),)
+    return ()
+
+
+def _container(lane: Lane, blockage: Blockage) -> list[Obstacle]:
+    """A container between two cones."""
+    middle = 0.5 * (blockage.start_m + blockage.end_m)
+    return [
+        Obstacle(_beside(lane, middle, _CONTAINER_ASIDE_M), *_CONTAINER, ObjectType.GENERIC_OBJECT),
+        Obstacle(_beside(lane, blockage.start_m, 0.0), *_CONE, ObjectType.TRAFFIC_CONE),
+        Obstacle(_beside(lane, blockage.end_m, 0.0), *_CONE, ObjectType.TRAFFIC_CONE),
+    ]
 
 
 def _beside_parking(network: RoadNetwork, index: int) -> bool:

@@ -21,7 +21,7 @@ class VehicleKind(IntEnum):
     BICYCLE = 2
 
 
-_BICYCLE_BIAS_M = -1.95
+_BICYCLE_BIAS_M = -2.15
 """Bicycles keep to the kerb, so that cars pass them within the lane."""
 
 
@@ -131,7 +131,7 @@ def draw_fleet(count: int, demonstrators: int, bicycles: int, truck_fraction: fl
         height,
         front,
         speed_factor=snap(np.where(bicycle, 0.42 * pace, np.where(truck, 0.9 * pace, pace))),
-        lateral_mps2=snap(rng.uniform(1.0, 1.6, count)),
+        lateral_mps2=snap(rng.uniform(1.5, 2.0, count)),
         braking_mps2=snap(rng.uniform(1.2, 1.7, count)),
         acceleration_mps2=snap(rng.uniform(1.3, 2.0, count) - 0.4 * truck - 0.6 * bicycle),
         headway_s=snap(rng.uniform(1.0, 1.6, count) - 0.2 * hurry),

@@ -34,7 +34,13 @@ class FirstHits:
     beyond_m: FloatArray
 
 
-def first_hits(strip: FloatArray, width_m: FloatArray, centers: FloatArray, radius_m: FloatArray) -> FirstHits:
+def first_hits(
+    strip: FloatArray,
+    width_m: FloatArray,
+    centers: FloatArray,
+    radius_m: FloatArray,
+    unseen: tuple[npt.NDArray[np.bool_], int],
+) -> FirstHits:
     """Search all strips at once.
 
     Args:
@@ -42,6 +48,7 @@ def first_hits(strip: FloatArray, width_m: FloatArray, centers: FloatArray, radi
         width_m: (V,), widths of the vehicles.
         centers: (C, 2), circles that cover everything; the first three of each vehicle are its own.
         radius_m: (C,).
+        unseen: (V,) bool, vehicles that take no notice of the circles from the given one on.
     """
     offset = centers[None] - strip[:, LOOK_POINTS // 2, None, :2]
     reach = LOOK_POINTS * LOOK_STEP_M / 2.0 + 6.0
@@ -49,6 +56,8 @@ def first_hits(strip: FloatArray, width_m: FloatArray, centers: FloatArray, radi
     rows = np.arange(len(strip))
     for own in range(CIRCLES_A_VEHICLE):
         near[rows, CIRCLES_A_VEHICLE * rows + own] = False
+    blind, first = unseen
+    near[blind, first:] = False
     vehicle, circle = np.nonzero(near)
     dx = strip[vehicle, :, 0] - centers[circle, 0, None]
     dy = strip[vehicle, :, 1] - centers[circle, 1, None]

@@ -7,7 +7,7 @@ one random source, so a town's life stays reproducible.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
 import numpy as np
@@ -36,6 +36,7 @@ class Flaw(str, Enum):
     CORNER_CUT = "corner_cut"
     LATE_BRAKE = "late_brake"
     WRONG_SIDE = "wrong_side"
+    CLIP = "clip"
     HESITATION = "hesitation"
     HARSH = "harsh"
 
@@ -43,11 +44,25 @@ class Flaw(str, Enum):
 PRONE_TO: dict[Profile, tuple[Flaw, ...]] = {
     Profile.ATTENTIVE: (),
     Profile.HURRIED: (Flaw.RED_LIGHT, Flaw.CORNER_CUT, Flaw.CORNER_CUT, Flaw.WRONG_SIDE, Flaw.WRONG_SIDE, Flaw.HARSH),
-    Profile.DISTRACTED: (Flaw.LATE_BRAKE, Flaw.LATE_BRAKE, Flaw.LATE_BRAKE, Flaw.RED_LIGHT, Flaw.LANE_DRIFT),
+    Profile.DISTRACTED: (
+        Flaw.LATE_BRAKE,
+        Flaw.LATE_BRAKE,
+        Flaw.LATE_BRAKE,
+        Flaw.RED_LIGHT,
+        Flaw.LANE_DRIFT,
+        Flaw.CLIP,
+        Flaw.CLIP,
+    ),
     Profile.TIMID: (Flaw.HESITATION,),
 }
 """What each profile gets wrong; a flaw named twice is intended twice as often (some find an occasion less easily)."""
 
+_INATTENTIVE_SHARE = 0.7
+"""Of the late brakers."""
+_CLIP_M = 0.45
+"""Who clips a zone drives this far right of the lane's middle, where its cones and barriers stand."""
+_BEND_REACH_M = 90.0
+"""Bends of flawed drivers begin and end within this distance."""
 _EPISODE_S = 8.0
 """A flaw is in the four seconds of about this many seconds' worth of scenes."""
 _SUCCESS = 0.32
@@ -69,11 +84,13 @@ class Episode:
         flaw: what goes wrong.
         until_s: when a lapse ends at the latest; paths end by themselves.
         lane: the connector whose light is run; -1 for the other flaws.
+        inattentive: whether a late braker does not look ahead at all until only full braking helps.
     """
 
     flaw: Flaw
     until_s: float
     lane: int = -1
+    inattentive: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +142,7 @@ class FlawModel:
         paths: PathBank,
         profile: npt.NDArray[np.int64],
         rate: float,
+        shut: frozenset[int],
         rng: np.random.Generator,
     ) -> None:
         """Prepare.
@@ -135,6 +153,7 @@ class FlawModel:
             paths: where bends are put in.
             profile: (V,).
             rate: wanted share of the demonstrators' scenes with a flaw.
+            shut: lanes that something blocks; whoever is near one has other worries.
             rng: source of all randomness.
         """
         self.network = network
@@ -142,6 +161,7 @@ class FlawModel:
         self.paths = paths
         self.profile = profile
         self.episodes: dict[int, Episode] = {}
+        self._shut = shut
         self._rng = rng
         self._intents: dict[int, _Intent] = {}
         self._chance = rate / (_EPISODE_S * _SUCCESS * _FLAWED_SHARE)
@@ -203,6 +223,12 @@ class FlawModel:
         mask[[v for v, episode in self.episodes.items() if episode.flaw is flaw]] = True
         return mask
 
+    def inattentive(self) -> npt.NDArray[np.bool_]:
+        """(V,) bool: who does not look ahead."""
+        mask = np.zeros(len(self.profile), dtype=bool)
+        mask[[v for v, episode in self.episodes.items() if episode.inattentive]] = True
+        return mask
+
     def _is_over(self, vehicle: int, episode: Episode, around: Surroundings) -> bool:
         if episode.flaw is Flaw.HESITATION and around.speed_mps[vehicle] > 0.3:
             return True
@@ -212,7 +238,7 @@ class FlawModel:
         now, speed = around.time_s, float(around.speed_mps[vehicle])
         if flaw is Flaw.LATE_BRAKE:
             if speed > 6.0 and (around.gap_m[vehicle] < 40.0 or self._meets_red(vehicle, around)):
-                self.episodes[vehicle] = Episode(flaw, now + 10.0)
+                self.episodes[vehicle] = Episode(flaw, now + 10.0, inattentive=side < _INATTENTIVE_SHARE)
         elif flaw is Flaw.HARSH:
             if speed < 2.0 and around.gap_m[vehicle] > 20.0:
                 self.episodes[vehicle] = Episode(flaw, now + 10.0)
@@ -221,13 +247,22 @@ class FlawModel:
         elif flaw is Flaw.RED_LIGHT:
             self._run_light(vehicle, around)
         elif speed > 3.0:
-            bend = {Flaw.LANE_DRIFT: self._drift, Flaw.CORNER_CUT: self._cut, Flaw.WRONG_SIDE: self._pass_wrong}.get(
-                flaw
-            )
-            found = bend(vehicle, side, around) if bend is not None else None
+            bends = {
+                Flaw.LANE_DRIFT: self._drift,
+                Flaw.CORNER_CUT: self._cut,
+                Flaw.WRONG_SIDE: self._pass_wrong,
+                Flaw.CLIP: self._clip,
+            }
+            bend = bends.get(flaw)
+            found = bend(vehicle, side, around) if bend is not None and not self._near_shut(vehicle, around) else None
             if found is not None:
                 self.paths.deviate(vehicle, found)
                 self.episodes[vehicle] = Episode(flaw, now + 8.0)
+
+    def _near_shut(self, vehicle: int, around: Surroundings) -> bool:
+        along = float(around.along_m[vehicle])
+        near = [s.lane for s in self.paths.spans[vehicle] if s.end_m > along and s.start_m < along + _BEND_REACH_M]
+        return not self._shut.isdisjoint(near)
 
     def _next_connector(self, vehicle: int, along_m: float) -> tuple[int, float, float] | None:
         """The first connector whose beginning is still ahead."""
@@ -274,6 +309,16 @@ class FlawModel:
         offset = (2.6 + 1.0 * side) if turn is Turn.LEFT else -(3.2 + 1.2 * side)
         ramp = 0.5 * length + 2.0
         return Deviation(ahead[1] - 4.0, ramp, 2.0, offset, Flaw.CORNER_CUT.value)
+
+    def _clip(self, vehicle: int, side: float, around: Surroundings) -> Deviation | None:
+        """Into the cones of a construction zone instead of round them."""
+        along = float(around.along_m[vehicle])
+        for span in self.paths.spans[vehicle]:
+            detour = self.paths.detours.get(span.lane)
+            if detour is not None and 2.0 < span.start_m + detour.start_m - along < 60.0:
+                offset = -(detour.offset_m + _CLIP_M)
+                return replace(detour, start_m=detour.start_m + span.start_m, offset_m=offset, label=Flaw.CLIP.value)
+        return None
 
     def _pass_wrong(self, vehicle: int, side: float, around: Surroundings) -> Deviation | None:
         """Out into the oncoming lane, as if round an obstacle, when nobody comes."""

@@ -93,9 +93,9 @@ class LayoutConfig:
 
     columns: int = 4
     rows: int = 3
-    spacing_m: tuple[float, float] = (105.0, 145.0)
+    spacing_m: tuple[float, float] = (112.0, 152.0)
     removed_fraction: float = 0.2
-    signal_fraction: float = 0.6
+    signal_fraction: float = 0.7
     roundabout_fraction: float = 0.5
     one_way_fraction: float = 0.15
     lane_drop_fraction: float = 0.35

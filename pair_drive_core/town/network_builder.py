@@ -40,7 +40,7 @@ from pair_drive_core.town.network import BuiltJunction, Lane, Polygon, Road, Roa
 
 PARKING_WIDTH_M = 2.5
 WALKWAY_WIDTH_M = 2.6
-_CORNER_M = 12.5
+_CORNER_M = 15.5
 """From the edge of the crossing road to the stop line: kerb radius and crosswalk."""
 _CONFLICT_DISTANCE_M = 2.9
 _JOINING_M = 12.0

@@ -303,6 +303,8 @@ class PathBank:
             if keeps_right:
                 # From the kerb a left turn would cut across everybody else in the lane.
                 choices = tuple(c for c in choices if lanes[c].turn is not Turn.LEFT) or choices
+                at_kerb = tuple(c for c in choices if all(lanes[s].right is None for s in lanes[c].successors))
+                choices = at_kerb or choices
             legs.append(Leg(int(choices[int(self.rng.integers(0, len(choices)))])))
             length += lanes[legs[-1].lane].length_m
         return legs

@@ -9,8 +9,8 @@ from pair_drive_core.town.layout import JunctionKind
 from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.signals import Light, SignalPlan
 
-_GAP_MARGIN_S = 1.1
-_STARTING_MPS2 = 1.1
+_GAP_MARGIN_S = 0.7
+_STARTING_MPS2 = 1.5
 """Acceleration that a driver reckons with for the own crossing."""
 _SLOWEST_MPS = 2.5
 _FOREVER_S = 60.0
@@ -31,6 +31,7 @@ class Approach:
         speed_mps: its speed.
         room: whether the exit has room for it.
         ignores_light: whether its driver takes no notice of a red light.
+        beside_m: how far beside the connector's centre line it drives.
     """
 
     vehicle: int
@@ -40,6 +41,12 @@ class Approach:
     speed_mps: float
     room: bool
     ignores_light: bool
+    beside_m: float
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Vehicle and connector."""
+        return self.vehicle, self.lane
 
     @property
     def arrival_s(self) -> float:
@@ -51,47 +58,51 @@ class RightOfWay:
     """Decides for all vehicles near junctions; remembers who has been let in.
 
     Attributes:
-        committed: by vehicle, the connector that it has been let into.
+        committed: (vehicle, connector) of those who have been let in.
     """
 
     def __init__(self, network: RoadNetwork, plans: dict[int, SignalPlan]) -> None:
         self.network = network
         self.plans = plans
-        self.committed: dict[int, int] = {}
+        self.committed: set[tuple[int, int]] = set()
 
-    def must_stop(self, approaches: list[Approach], time_s: float) -> set[int]:
-        """Vehicles that must stop at their line, and, as a side effect, who is let in.
+    def must_stop(self, approaches: list[Approach], time_s: float) -> set[tuple[int, int]]:
+        """Vehicles that must stop at a line, and, as a side effect, who is let in.
 
         Args:
-            approaches: vehicles near junctions, one entry each.
+            approaches: vehicles near junctions, one entry for each connector that they are on or near.
             time_s: now.
 
         Returns:
-            Rows of vehicles.
+            (vehicle, connector) of those who must stop.
         """
+        self.committed &= {approach.key for approach in approaches}
         by_junction: dict[int, list[Approach]] = {}
         for approach in approaches:
             junction = self.network.lanes[approach.lane].junction
             if junction is not None:
                 by_junction.setdefault(junction, []).append(approach)
-            if self.committed.get(approach.vehicle, approach.lane) != approach.lane:
-                del self.committed[approach.vehicle]
             if approach.to_line_m < -0.5:
-                self.committed[approach.vehicle] = approach.lane
-        stopping: set[int] = set()
+                self.committed.add(approach.key)
+        stopping: set[tuple[int, int]] = set()
         for junction, present in by_junction.items():
             for approach in sorted(present, key=lambda a: (a.arrival_s, a.vehicle)):
-                if approach.vehicle in self.committed:
+                if self._was_held_up(approach, time_s):
+                    self.committed.remove(approach.key)
+                if approach.key in self.committed:
                     continue
                 if not self._may_go(approach, present, junction, time_s):
-                    stopping.add(approach.vehicle)
+                    stopping.add(approach.key)
                 elif approach.to_line_m < approach.speed_mps**2 / (2.0 * _COMMIT_BRAKING_MPS2) + 1.5:
-                    self.committed[approach.vehicle] = approach.lane
+                    self.committed.add(approach.key)
         return stopping
 
-    def release(self, vehicle: int) -> None:
-        """The vehicle has left its junction."""
-        self.committed.pop(vehicle, None)
+    def _was_held_up(self, approach: Approach, time_s: float) -> bool:
+        """Whether somebody who was let in has not got to the line before the light turned red, and can still stop."""
+        waits = approach.key in self.committed and approach.to_line_m > 0.0 and not approach.ignores_light
+        if not waits or self.light(approach.lane, time_s) is not Light.RED:
+            return False
+        return approach.speed_mps**2 / (2.0 * approach.to_line_m) < _COMMIT_BRAKING_MPS2
 
     def light(self, lane: int, time_s: float) -> Light:
         """What a connector's light shows; green where it has none."""
@@ -119,7 +130,7 @@ class RightOfWay:
         for other in present:
             if other.vehicle == approach.vehicle or other.lane not in conflicts:
                 continue
-            if other.vehicle not in self.committed:
+            if other.key not in self.committed:
                 if not other.room or (signalled and self.light(other.lane, time_s) is not Light.GREEN):
                     continue
                 rank = self.network.lanes[other.lane].rank
@@ -132,8 +143,10 @@ class RightOfWay:
 
     def _would_meet(self, approach: Approach, other: Approach) -> bool:
         """Whether both would be where their paths cross at about the same time."""
-        enter, leave = self._occupancy(approach, *self.network.conflicts[approach.lane][other.lane], starting=True)
-        begin, end = self._occupancy(other, *self.network.conflicts[other.lane][approach.lane], starting=False)
+        conflicts, wider = self.network.conflicts, max(approach.beside_m, other.beside_m)
+        mine, theirs = conflicts[approach.lane][other.lane], conflicts[other.lane][approach.lane]
+        enter, leave = self._occupancy(approach, mine[0] - wider, mine[1] + wider, starting=True)
+        begin, end = self._occupancy(other, theirs[0] - wider, theirs[1] + wider, starting=False)
         return end > 0.0 and begin < leave + _GAP_MARGIN_S and end > enter - _GAP_MARGIN_S
 
     def _occupancy(self, vehicle: Approach, first_m: float, last_m: float, starting: bool) -> tuple[float, float]:
@@ -163,10 +176,10 @@ def _time_to_cover(distance_m: float, speed_mps: float) -> float:
     return (math.sqrt(speed_mps**2 + 2.0 * _STARTING_MPS2 * distance_m) - speed_mps) / _STARTING_MPS2
 
 
-def connector_ahead(
+def connectors_ahead(
     spans: list[tuple[int, float, float]], along_m: float, front_m: float, rear_m: float
-) -> tuple[int, float, float] | None:
-    """The first connector on a path that the vehicle has not left.
+) -> list[tuple[int, float, float]]:
+    """The connectors on a path that the vehicle has not left, the nearest first.
 
     Args:
         spans: (lane, start, end) of the connectors on the path.
@@ -175,9 +188,10 @@ def connector_ahead(
         rear_m: rear axle to rear bumper.
 
     Returns:
-        (lane, front bumper to its start, rear bumper to its end), or None where the path has none.
+        (lane, front bumper to its start, rear bumper to its end) of each.
     """
-    for lane, start, end in spans:
-        if end > along_m - rear_m:
-            return lane, start - (along_m + front_m), end - (along_m - rear_m)
-    return None
+    return [
+        (lane, start - (along_m + front_m), end - (along_m - rear_m))
+        for lane, start, end in spans
+        if end > along_m - rear_m
+    ]

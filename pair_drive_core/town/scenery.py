@@ -11,7 +11,7 @@ from shapely.geometry import Polygon as ShapelyPolygon
 from shapely.ops import unary_union
 
 from pair_drive_core.scene import ObjectType
-from pair_drive_core.town.construction import draw_construction, obstacle_types
+from pair_drive_core.town.construction import Blockage, draw_construction, obstacle_types
 from pair_drive_core.town.curves import FloatArray, offset_left, snap, unit, wrap
 from pair_drive_core.town.drivers import PAINT
 from pair_drive_core.town.layout import JunctionKind, half_road_m
@@ -97,7 +97,8 @@ class Scenery:
         buildings: houses.
         trees: trees, as the boxes of their crowns; the trunk stands beneath.
         heads: traffic-light heads.
-        detours: by lane, the bend that leads round a construction zone; arc lengths are the lane's.
+        detours: by lane, the bend that leads round a construction zone or debris; arc lengths are the lane's.
+        blockages: lanes that are shut.
     """
 
     parked: Boxes
@@ -107,10 +108,17 @@ class Scenery:
     trees: Boxes
     heads: tuple[SignalHead, ...]
     detours: dict[int, Deviation]
+    blockages: tuple[Blockage, ...]
 
 
 def draw_scenery(
-    network: RoadNetwork, parked_fraction: float, zones: int, bins: int, rng: np.random.Generator
+    network: RoadNetwork,
+    parked_fraction: float,
+    zones: int,
+    bins: int,
+    debris: int,
+    blocked_share: float,
+    rng: np.random.Generator,
 ) -> Scenery:
     """Furnish a town.
 
@@ -119,6 +127,8 @@ def draw_scenery(
         parked_fraction: share of the parking places taken.
         zones: construction zones.
         bins: bins on pavements.
+        debris: things that lie in single lanes.
+        blocked_share: how likely it is that a lane is blocked.
         rng: source of all randomness.
     """
     paved = unary_union(
@@ -126,7 +136,7 @@ def draw_scenery(
         + [ShapelyPolygon(j.area.ring).buffer(WALKWAY_WIDTH_M) for j in network.junctions]
     )
     buildings = _draw_buildings(network, paved, rng)
-    works = draw_construction(network, zones, bins, rng)
+    works = draw_construction(network, zones, bins, debris, blocked_share, rng)
     colors = np.array([o.color for o in works.obstacles], dtype=np.uint8)
     return Scenery(
         parked=_draw_parked(network, parked_fraction, rng),
@@ -136,6 +146,7 @@ def draw_scenery(
         trees=_draw_trees(network, paved, buildings, rng),
         heads=tuple(_place_heads(network)),
         detours=works.detours,
+        blockages=works.blockages,
     )
 
 

@@ -38,20 +38,25 @@ class TownConfig:
         truck_fraction: share of the others, demonstrators apart, that are trucks.
         construction_zones: zones that take part of a lane.
         bins: things on the pavements.
+        debris: things that lie in single lanes.
+        blocked_share: how likely it is that a lane of the town is blocked; who passes it drives on the wrong side, a
+            flaw, so none is where `flaw_rate` is 0.
         flaw_rate: wanted share of the demonstrators' scenes in which the driver does something wrong.
         warm_up_s: time simulated before the first recorded moment.
     """
 
     layout: LayoutConfig = field(default_factory=LayoutConfig)
-    vehicles: int = 36
+    vehicles: int = 28
     demonstrators: int = 12
     walkers: int = 16
     crossers: float = 0.35
     parked_fraction: float = 0.6
-    bicycles: int = 4
+    bicycles: int = 2
     truck_fraction: float = 0.15
     construction_zones: int = 2
     bins: int = 6
+    debris: int = 1
+    blocked_share: float = 0.6
     flaw_rate: float = 0.04
     warm_up_s: float = 6.0
 
@@ -88,7 +93,15 @@ class Town:
         rng = np.random.default_rng([layout_seed, 1])
         network = build_network(draw_layout(config.layout, rng), rng)
         plans = draw_signal_plans(network, rng)
-        scenery = draw_scenery(network, config.parked_fraction, config.construction_zones, config.bins, rng)
+        scenery = draw_scenery(
+            network,
+            config.parked_fraction,
+            config.construction_zones,
+            config.bins,
+            config.debris,
+            config.blocked_share if config.flaw_rate > 0.0 else 0.0,
+            rng,
+        )
         return Town(layout_seed, config, network, plans, scenery)
 
 
@@ -145,7 +158,7 @@ class TownSimulator:
         self.fleet: Fleet = draw_fleet(
             config.vehicles, config.demonstrators, config.bicycles, config.truck_fraction, rng
         )
-        self._traffic = Traffic(town.network, self.fleet, town.plans, town.scenery.detours, config.flaw_rate, rng)
+        self._traffic = Traffic(town.network, self.fleet, town.plans, town.scenery, config.flaw_rate, rng)
         self.people = Pedestrians(town.network, town.plans, config.crossers, config.walkers, rng)
         self._still = standing_circles(town.scenery)
         self._steps = 0

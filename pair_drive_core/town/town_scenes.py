@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pair_drive_core.scene import DrivingCommand, EgoStatus, Scene
 from pair_drive_core.town.curves import FloatArray
 from pair_drive_core.town.lidar import lidar_raster
-from pair_drive_core.town.scenes import SceneCutter
+from pair_drive_core.town.scenes import KEY_FRAME_STEPS, SceneCutter
 from pair_drive_core.town.sensors import TownSensors
 from pair_drive_core.town.simulator import Town, TownConfig, TownSimulator
 from pair_drive_core.town.splits import TownSplit, town_of
@@ -73,6 +73,40 @@ def scenes_of_town(
     Yields:
         Scenes in random order, no two of one vehicle less than half a second apart.
     """
+    cutter, moments, rng = _moments_of_town(split, number, count, config)
+    simulator = cutter.simulator
+    rendering = TownSensors(simulator, daylight=draw_daylight(rng)) if sensors is not None else None
+    for index in rng.permutation(len(moments))[:count]:
+        step, vehicle = moments[int(index)]
+        yield _sense(cutter, rendering, sensors, step, vehicle)
+
+
+def scene_pairs_of_town(
+    split: TownSplit, number: int, count: int, config: TownConfig | None = None
+) -> Iterator[tuple[TownScene, Scene | None]]:
+    """The scenes of `scenes_of_town`, without sensors, each with the one of half a second before.
+
+    Args:
+        split: which towns.
+        number: which of them.
+        count: scenes to take.
+        config: what towns hold.
+
+    Yields:
+        The scene, and the earlier one; None where the town's life does not reach back that far.
+    """
+    cutter, moments, rng = _moments_of_town(split, number, count, config)
+    for index in rng.permutation(len(moments))[:count]:
+        step, vehicle = moments[int(index)]
+        before = step - KEY_FRAME_STEPS
+        earlier = cutter.scene_at(before, vehicle) if before in cutter.steps else None
+        yield _sense(cutter, None, None, step, vehicle), earlier
+
+
+def _moments_of_town(
+    split: TownSplit, number: int, count: int, config: TownConfig | None
+) -> tuple[SceneCutter, list[tuple[int, int]], np.random.Generator]:
+    """A town after its life, the (step, vehicle) that scenes can be taken from, and the source of randomness."""
     layout, seed = town_of(split, number)
     rng = np.random.default_rng([layout, seed, 8])
     simulator = TownSimulator(Town.build(layout, config), seed)
@@ -80,11 +114,8 @@ def scenes_of_town(
     steps_each = -(-count // demonstrators)
     simulator.run(6.6 + max(2.0 * steps_each, 12.0))
     cutter = SceneCutter(simulator)
-    rendering = TownSensors(simulator, daylight=draw_daylight(rng)) if sensors is not None else None
-    moments = [(step, vehicle) for step in cutter.steps[::5] for vehicle in range(demonstrators)]
-    for index in rng.permutation(len(moments))[:count]:
-        step, vehicle = moments[int(index)]
-        yield _sense(cutter, rendering, sensors, step, vehicle)
+    steps = cutter.steps[::KEY_FRAME_STEPS]
+    return cutter, [(step, vehicle) for step in steps for vehicle in range(demonstrators)], rng
 
 
 def _sense(

@@ -15,15 +15,22 @@ from pair_drive_core.town.first_hits import LOOK_POINTS, LOOK_STEP_M, first_hits
 from pair_drive_core.town.flaws import Flaw, FlawModel, Surroundings
 from pair_drive_core.town.lane_change import CONSIDER_INTERVAL_STEPS, Movement, change_lanes
 from pair_drive_core.town.network import RoadNetwork
-from pair_drive_core.town.paths import Deviation, PathBank
+from pair_drive_core.town.passing import BlockedLanes
+from pair_drive_core.town.paths import PathBank
 from pair_drive_core.town.pedestrians import SIZE_M, shadows
-from pair_drive_core.town.right_of_way import Approach, RightOfWay, connector_ahead
+from pair_drive_core.town.right_of_way import Approach, RightOfWay, connectors_ahead
+from pair_drive_core.town.scenery import Scenery
 from pair_drive_core.town.signals import Light, SignalPlan
 
 _FREE_GAP_M = 200.0
 _LINE_GAP_M = 1.8
 _JERK_MPS3 = 1.8
 _HARD_JERK_MPS3 = 7.0
+_PANIC_MPS2 = -9.5
+"""Full braking on a dry road."""
+_PANIC_JERK_MPS3 = 40.0
+_PANIC_NEEDED_MPS2 = 7.5
+"""Who looks elsewhere wakes up when stopping in time takes this much."""
 _NEAR_JUNCTION_M = 45.0
 _FOOT_SHADOWS_S = (0.0, 0.8, 1.6)
 
@@ -44,7 +51,7 @@ class Traffic:
         network: RoadNetwork,
         fleet: Fleet,
         plans: dict[int, SignalPlan],
-        detours: dict[int, Deviation],
+        scenery: Scenery,
         flaw_rate: float,
         rng: np.random.Generator,
     ) -> None:
@@ -54,15 +61,16 @@ class Traffic:
             network: the map.
             fleet: vehicles and drivers.
             plans: the lights.
-            detours: by lane, the bend round a construction zone.
+            scenery: what stands in the lanes.
             flaw_rate: wanted share of the demonstrators' scenes in which the driver does something wrong.
             rng: source of all randomness.
         """
         count = len(fleet)
         self.network = network
         self.fleet = fleet
-        self.paths = PathBank(network, rng, fleet, detours)
+        self.paths = PathBank(network, rng, fleet, scenery.detours)
         self.right_of_way = RightOfWay(network, plans)
+        self.blocked = BlockedLanes(self.paths, fleet, scenery.blockages)
         self.along_m = np.zeros(count)
         self.speed_mps = np.zeros(count)
         self.acceleration_mps2 = np.zeros(count)
@@ -71,7 +79,8 @@ class Traffic:
         self._connectors: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
         self._gap_m = np.full(count, _FREE_GAP_M)
         self._spawn(rng)
-        self.flaws = FlawModel(network, plans, self.paths, fleet.profile, flaw_rate, rng)
+        shut = frozenset(lane for b in scenery.blockages for lane in (b.lane, b.oncoming))
+        self.flaws = FlawModel(network, plans, self.paths, fleet.profile, flaw_rate, shut, rng)
 
     def __len__(self) -> int:
         """Number of vehicles."""
@@ -102,19 +111,25 @@ class Traffic:
         """
         pose = self.pose
         self._follow_external(pose)
-        self.flaws.step(Surroundings(time_s, self.along_m, self.speed_mps, pose, self._gap_m))
+        around = Surroundings(time_s, self.along_m, self.speed_mps, pose, self._gap_m)
+        self.flaws.step(around)
+        waits = self.blocked.step(around, self.external)
         gap, leader_mps = self._leaders(pose, walkers, walking_mps, still)
         self._gap_m = gap.copy()
         if round(time_s * 10.0) % CONSIDER_INTERVAL_STEPS == 5:
             self._change_lanes(pose, gap, leader_mps)
-        gap, leader_mps = self._stop_lines(gap, leader_mps, time_s)
-        wanted = self._idm(gap, leader_mps)
+        to_line = self._stop_lines(gap, leader_mps, time_s)
+        for vehicle, line_m in waits.items():
+            to_line[vehicle] = min(to_line[vehicle], line_m + float(self.fleet.standstill_m[vehicle]))
+        # A leader that drives on must not hide the line at which the follower has to stop.
+        wanted = np.minimum(self._idm(gap, leader_mps), self._idm(to_line, np.zeros(len(self))))
         jerk = np.where(self.flaws.doing(Flaw.HARSH), 3.0 * _JERK_MPS3, _JERK_MPS3)
-        limit = np.where(wanted < -2.5, _HARD_JERK_MPS3, jerk) * dt_s
+        panic = wanted < -7.0
+        limit = np.where(panic, _PANIC_JERK_MPS3, np.where(wanted < -2.5, _HARD_JERK_MPS3, jerk)) * dt_s
         change = np.clip(
             wanted - self.acceleration_mps2, -limit, np.where(self.acceleration_mps2 < -1.0, 2.0, 1.0) * limit
         )
-        acceleration = np.clip(self.acceleration_mps2 + change, -7.0, 3.0)
+        acceleration = np.clip(self.acceleration_mps2 + change, np.where(panic, _PANIC_MPS2, -7.0), 3.0)
         speed = self.speed_mps + acceleration * dt_s
         acceleration = np.where(speed < 0.0, 0.0, acceleration)
         speed = np.maximum(speed, 0.0)
@@ -127,7 +142,7 @@ class Traffic:
 
     def _change_lanes(self, pose: FloatArray, gap: FloatArray, leader_mps: FloatArray) -> None:
         busy = np.zeros(len(self), dtype=bool)
-        busy[[*self.flaws.episodes, *self.right_of_way.committed]] = True
+        busy[[*self.flaws.episodes, *(vehicle for vehicle, _ in self.right_of_way.committed)]] = True
         able = ~(busy | self.external) & (self.fleet.bias_m == 0.0)
         wanted = self.paths.sample(self.paths.speed, self.along_m)
         now = Movement(self.along_m, pose, self.speed_mps, wanted, gap, leader_mps)
@@ -178,7 +193,8 @@ class Traffic:
         first = self.along_m[:, None] + 0.5 * fleet.front_m[:, None] + LOOK_STEP_M * np.arange(LOOK_POINTS)
         index = np.clip((first * 2.0).astype(np.int64), 0, self.paths.points.shape[1] - 1)
         strip = self.paths.points[np.arange(count)[:, None], index]
-        hits = first_hits(strip, fleet.width_m, centers, radius)
+        unseen = (self.flaws.doing(Flaw.CLIP), len(centers) - len(still))
+        hits = first_hits(strip, fleet.width_m, centers, radius, unseen)
         vehicle, ahead = hits.vehicle, unit(strip[hits.vehicle, hits.point, 2])
         start = index[vehicle, hits.point] * 0.5 - self.along_m[vehicle]
         gap, leader = np.full(count, _FREE_GAP_M), np.zeros(count)
@@ -186,32 +202,38 @@ class Traffic:
         leader[vehicle] = np.maximum((velocity[hits.circle] * ahead).sum(-1), 0.0)
         return gap, leader
 
-    def _stop_lines(self, gap: FloatArray, leader_mps: FloatArray, time_s: float) -> tuple[FloatArray, FloatArray]:
-        approaches = []
-        fleet = self.fleet
-        for vehicle in range(len(self)):
-            rear = float(fleet.length_m[vehicle] - fleet.front_m[vehicle])
-            ahead = connector_ahead(
-                self._connectors[vehicle], float(self.along_m[vehicle]), float(fleet.front_m[vehicle]), rear
-            )
-            if ahead is None or ahead[1] > _NEAR_JUNCTION_M:
-                self.right_of_way.release(vehicle)
-                continue
-            lane, to_line, to_exit = ahead
-            episode = self.flaws.episodes.get(vehicle)
-            ignores = episode is not None and episode.lane == lane
-            beyond_exit = to_exit - float(fleet.length_m[vehicle])
-            stuck = leader_mps[vehicle] < 1.5 and gap[vehicle] < beyond_exit + fleet.length_m[vehicle] + 1.5
-            approaches.append(
-                Approach(vehicle, lane, to_line, to_exit, float(self.speed_mps[vehicle]), not stuck, ignores)
-            )
+    def _stop_lines(self, gap: FloatArray, leader_mps: FloatArray, time_s: float) -> FloatArray:
+        """(V,): gap to the stop line for those who must stop at one; far away for the others, m."""
+        approaches = [
+            approach for vehicle in range(len(self)) for approach in self._approaches(vehicle, gap, leader_mps)
+        ]
         stopping = self.right_of_way.must_stop(approaches, time_s)
+        to_line = np.full(len(self), _FREE_GAP_M)
         for approach in approaches:
-            vehicle = approach.vehicle
-            line_gap = max(approach.to_line_m - _LINE_GAP_M + float(fleet.standstill_m[vehicle]), 0.1)
-            if vehicle in stopping and line_gap < gap[vehicle]:
-                gap[vehicle], leader_mps[vehicle] = line_gap, 0.0
-        return gap, leader_mps
+            if approach.key in stopping:
+                line_m = approach.to_line_m - _LINE_GAP_M + float(self.fleet.standstill_m[approach.vehicle])
+                to_line[approach.vehicle] = min(to_line[approach.vehicle], max(line_m, 0.1))
+        return to_line
+
+    def _approaches(self, vehicle: int, gap: FloatArray, leader_mps: FloatArray) -> list[Approach]:
+        """The junction that a vehicle is in and the one that it is near."""
+        fleet, speed = self.fleet, float(self.speed_mps[vehicle])
+        episode = self.flaws.episodes.get(vehicle)
+        found = []
+        for lane, to_line, to_exit in self._junctions_ahead(vehicle)[:2]:
+            if to_line > _NEAR_JUNCTION_M:
+                break
+            ignores = episode is not None and episode.lane == lane
+            stuck = leader_mps[vehicle] < 1.5 and gap[vehicle] < to_exit + 1.5
+            beside = abs(float(fleet.bias_m[vehicle]))
+            found.append(Approach(vehicle, lane, to_line, to_exit, speed, not stuck, ignores, beside))
+        return found
+
+    def _junctions_ahead(self, vehicle: int) -> list[tuple[int, float, float]]:
+        fleet = self.fleet
+        front = float(fleet.front_m[vehicle])
+        rear = float(fleet.length_m[vehicle]) - front
+        return connectors_ahead(self._connectors[vehicle], float(self.along_m[vehicle]), front, rear)
 
     def _idm(self, gap: FloatArray, leader_mps: FloatArray) -> FloatArray:
         """(V,): wanted acceleration, m/s^2."""
@@ -225,7 +247,10 @@ class Traffic:
         closeness = (fleet.standstill_m + np.maximum(dynamic, 0.0)) / np.maximum(gap, 0.1)
         following = a * (1.0 - np.minimum(closeness, 6.0) ** 2)
         wanted: FloatArray = np.maximum(np.minimum(free, following), -7.0)
-        return np.where(self.flaws.doing(Flaw.HESITATION), np.minimum(wanted, -0.5), wanted)
+        wanted = np.where(self.flaws.doing(Flaw.HESITATION), np.minimum(wanted, -0.5), wanted)
+        needed = np.maximum(v - leader_mps, 0.0) ** 2 / (2.0 * np.maximum(gap - 1.0, 0.1))
+        awake = (needed > _PANIC_NEEDED_MPS2) | ((self.acceleration_mps2 < -4.0) & (v > leader_mps))
+        return np.where(self.flaws.inattentive(), np.where(awake, _PANIC_MPS2, np.maximum(free, -2.0)), wanted)
 
     def _reactions(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """IDM's acceleration, braking and headway, with the lapses of the moment; (V,) each."""
@@ -237,28 +262,29 @@ class Traffic:
 
     def wrongdoings(self, vehicle: int, time_s: float) -> tuple[str, ...]:
         """Labels of what a driver does wrong at this moment."""
-        along, fleet = float(self.along_m[vehicle]), self.fleet
-        rear = float(fleet.length_m[vehicle] - fleet.front_m[vehicle])
-        ahead = connector_ahead(self._connectors[vehicle], along, float(fleet.front_m[vehicle]), rear)
-        red = (
-            ahead is not None
-            and ahead[1] < 1.0
-            and self.speed_mps[vehicle] > 0.5
-            and self.right_of_way.light(ahead[0], time_s) is Light.RED
+        red = self.speed_mps[vehicle] > 0.5 and any(
+            to_line < 1.0 and self.right_of_way.light(lane, time_s) is Light.RED
+            for lane, to_line, _ in self._junctions_ahead(vehicle)[:2]
         )
-        return self.flaws.active(vehicle, along, float(self.acceleration_mps2[vehicle]), red)
+        return self.flaws.active(vehicle, float(self.along_m[vehicle]), float(self.acceleration_mps2[vehicle]), red)
 
     def _spawn(self, rng: np.random.Generator) -> None:
         """Put vehicles on lanes, none within another's reach."""
-        open_lanes = [i for i, lane in enumerate(self.network.lanes) if not lane.is_connector and lane.successors]
+        lanes = self.network.lanes
+        shut = {blockage.lane for blockage in self.blocked.blockages}
+        open_lanes = [i for i, lane in enumerate(lanes) if i not in shut and not lane.is_connector and lane.successors]
         places: list[tuple[int, float]] = []
         for i in open_lanes:
             length = self.network.lanes[i].length_m
             places += [(i, float(at)) for at in np.arange(8.0, length - 8.0, 14.0)]
         if len(places) < len(self):
             raise ValueError(f"town has room for {len(places)} vehicles, {len(self)} were asked for")
-        for vehicle, place in enumerate(rng.permutation(len(places))[: len(self)]):
-            lane, at = places[int(place)]
+        order = [places[int(place)] for place in rng.permutation(len(places))]
+        for vehicle in range(len(self)):
+            # Who keeps to the kerb needs a lane that has one; there are far more places than vehicles.
+            keeps_right = self.fleet.bias_m[vehicle] < 0.0
+            fits = next((i for i, (k, _) in enumerate(order) if not keeps_right or lanes[k].right is None), 0)
+            lane, at = order.pop(fits)
             self.paths.start(vehicle, lane, at)
             self._find_connectors(vehicle)
         self.speed_mps = snap(0.6 * self.paths.sample(self.paths.speed, self.along_m))
