@@ -18,6 +18,8 @@ from pair_drive_core.town import STEP_S, SceneCutter, Town, TownSensors, TownSim
 _US_PER_S = 1_000_000
 HISTORY_S = 1.5
 """A moment needs this much of the past before it can be scored."""
+_KEPT_STEPS = 200
+"""Steps of the past that are remembered; a moment can be scored 50 steps later."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class TownDrive:
             vector = self._state.numpy()
             self._simulator.set_ego(vector[:3], vector[3:5], np.array([vector[5], vector[3] * vector[9]]))
         self._simulator.step()
+        self._simulator.moments.forget_before(self.step - _KEPT_STEPS)
 
     def scene_at(self, step: int) -> Scene | None:
         """Ground truth of a moment; None as long as its future is not known."""

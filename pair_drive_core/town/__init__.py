@@ -5,9 +5,10 @@ from pair_drive_core.town.cameras import navsim_calibration, stitch_calibrations
 from pair_drive_core.town.ground import GroundTexture
 from pair_drive_core.town.layout import LayoutConfig
 from pair_drive_core.town.lidar import LidarConfig, cast_lidar
+from pair_drive_core.town.moments import Moment
 from pair_drive_core.town.scenes import SceneCutter
 from pair_drive_core.town.sensors import TownSensors
-from pair_drive_core.town.simulator import STEP_S, Moment, Town, TownConfig, TownSimulator
+from pair_drive_core.town.simulator import STEP_S, Town, TownConfig, TownSimulator
 from pair_drive_core.town.town_map import TownMap
 from pair_drive_core.town.weather import Daylight, draw_daylight
 from pair_drive_core.town.world import TownView, World

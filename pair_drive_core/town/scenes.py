@@ -27,11 +27,12 @@ from pair_drive_core.scene import (
     Trajectory,
 )
 from pair_drive_core.town.curves import FloatArray, snap, unit, wrap
+from pair_drive_core.town.moments import Moment
 from pair_drive_core.town.network import Turn
 from pair_drive_core.town.pedestrians import SIZE_M
 from pair_drive_core.town.scenery import standing_types
 from pair_drive_core.town.signals import Light
-from pair_drive_core.town.simulator import STEP_S, Moment, TownSimulator
+from pair_drive_core.town.simulator import STEP_S, TownSimulator
 from pair_drive_core.town.town_map import TownMap
 
 KEY_FRAME_STEPS = 5
@@ -81,7 +82,8 @@ class SceneCutter:
     @property
     def steps(self) -> range:
         """Steps that have enough past and future for a scene."""
-        return range(HISTORY_STEPS, len(self.simulator.moments) - FUTURE_STEPS)
+        moments = self.simulator.moments
+        return range(moments.first + HISTORY_STEPS, len(moments) - FUTURE_STEPS)
 
     def scene_at(self, step: int, vehicle: int = TownSimulator.ego) -> Scene:
         """The scene of one vehicle at one step.

@@ -11,9 +11,9 @@ from pair_drive_core.scene import SceneError
 from pair_drive_core.town.curves import FloatArray, snap
 from pair_drive_core.town.drivers import Fleet, draw_fleet
 from pair_drive_core.town.layout import LayoutConfig, draw_layout
+from pair_drive_core.town.moments import Moment, Moments
 from pair_drive_core.town.network import RoadNetwork
 from pair_drive_core.town.network_builder import build_network
-from pair_drive_core.town.paths import LaneSpan
 from pair_drive_core.town.pedestrians import Pedestrians, nearest_distance
 from pair_drive_core.town.scenery import Scenery, draw_scenery, standing_circles
 from pair_drive_core.town.signals import SignalPlan, draw_signal_plans
@@ -105,35 +105,6 @@ class Town:
         return Town(layout_seed, config, network, plans, scenery)
 
 
-@dataclass(frozen=True)
-class Moment:
-    """The state of everything that moves at one step.
-
-    Attributes:
-        time_s: since the simulator's start, m.
-        pose: (V, 3), rear axles, m, rad.
-        speed_mps: (V,).
-        acceleration: (V, 2), forward and leftward, m/s^2.
-        curvature: (V,), 1/m.
-        along_m: (V,), arc length on the path.
-        spans: lanes on each vehicle's path.
-        walkers: (N, 3), people, m, rad.
-        walking_mps: (N,).
-        flaws: by vehicle, what its driver does wrong at this moment; drivers without fault are left out.
-    """
-
-    time_s: float
-    pose: FloatArray
-    speed_mps: FloatArray
-    acceleration: FloatArray
-    curvature: FloatArray
-    along_m: FloatArray
-    spans: tuple[list[LaneSpan], ...]
-    walkers: FloatArray
-    walking_mps: FloatArray
-    flaws: dict[int, tuple[str, ...]]
-
-
 class TownSimulator:
     """Lets a town live, deterministically for a seed, and remembers every step.
 
@@ -141,7 +112,7 @@ class TownSimulator:
         town: the town.
         seed: of vehicles, drivers and people.
         fleet: the moving vehicles; row `ego` is the ego.
-        moments: every step since the end of the warm-up, `STEP_S` apart.
+        moments: every step since the end of the warm-up, `STEP_S` apart; `moments.forget_before` frees old ones.
     """
 
     ego = 0
@@ -165,7 +136,8 @@ class TownSimulator:
         self._override: tuple[FloatArray, FloatArray, FloatArray] | None = None
         for _ in range(round(config.warm_up_s / STEP_S)):
             self._advance()
-        self.moments: list[Moment] = [self._observe()]
+        self.moments = Moments()
+        self.moments.append(self._observe())
 
     @property
     def time_s(self) -> float:

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from pair_drive_core.town.curves import FloatArray, unit
 from pair_drive_core.town.drivers import VehicleKind
+from pair_drive_core.town.moments import Moment
 from pair_drive_core.town.scenery import Boxes
 from pair_drive_core.town.signals import Light
-from pair_drive_core.town.simulator import Moment, TownSimulator
+from pair_drive_core.town.simulator import TownSimulator
 
 
 class Shape(IntEnum):

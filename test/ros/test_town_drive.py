@@ -65,3 +65,13 @@ def test_the_same_seeds_give_the_same_drive(drive):
         other.advance(None)
     np.testing.assert_array_equal(drive.status().pose, other.status().pose)
     np.testing.assert_array_equal(drive.readings().lidar.points, other.readings().lidar.points)
+
+
+def test_a_long_drive_remembers_only_its_last_seconds():
+    drive = TownDrive(20000, 1, image_width_px=240)
+    for _ in range(260):
+        drive.advance(None)
+    moments = drive._simulator.moments
+    assert (len(list(moments)), len(moments)) == (201, drive.step + 1)
+    assert drive.scene_at(drive.step - 50) is not None
+    assert drive.scene_at(10) is None

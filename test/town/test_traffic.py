@@ -6,10 +6,10 @@ import torch
 
 from pair_drive_core.geometry import box_corners, boxes_intersect
 from pair_drive_core.scene import SceneError
-from pair_drive_core.town import Town, TownConfig, TownSimulator
+from pair_drive_core.town import SceneCutter, Town, TownConfig, TownSimulator
 from pair_drive_core.town.flaws import Flaw
+from pair_drive_core.town.moments import Moment
 from pair_drive_core.town.signals import ALL_RED_S, YELLOW_S, Light, SignalPlan
-from pair_drive_core.town.simulator import Moment
 
 CAREFUL = TownConfig(vehicles=30, demonstrators=10, flaw_rate=0.0)
 
@@ -90,6 +90,24 @@ def test_the_same_seed_gives_the_same_life_and_another_seed_another() -> None:
 
     assert np.array_equal(life(1), life(1))
     assert not np.array_equal(life(1), life(2))
+
+
+def test_forgotten_moments_leave_the_others_their_numbers() -> None:
+    simulator = TownSimulator(Town.build(0, CAREFUL), 5)
+    simulator.run(9.0)
+    moments, cutter = simulator.moments, SceneCutter(simulator)
+    kept, scene = moments[30], cutter.scene_at(38)
+    moments.forget_before(20)
+    assert (len(moments), moments.first, moments[30]) == (91, 20, kept)
+    assert moments[-1] is simulator.now
+    assert moments[29:32:2] == [moments[29], moments[31]]
+    assert [m.time_s for m in moments] == [moments[k].time_s for k in range(20, 91)]
+    assert cutter.steps == range(35, 41)
+    assert cutter.scene_at(38).token == scene.token
+    with pytest.raises(IndexError, match="expected 20 to 90, got 19"):
+        moments[19]
+    with pytest.raises(SceneError, match="step"):
+        cutter.scene_at(34)
 
 
 def test_flawed_drives_are_labelled_and_absent_at_rate_zero() -> None:
