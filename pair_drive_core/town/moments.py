@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -61,6 +61,13 @@ class Moments(Sequence[Moment]):
         if count > 0:
             del self._kept[:count]
             self._first += count
+
+    def replaced(self, changed: Mapping[int, Moment]) -> Moments:
+        """A copy in which some moments, by number, are others."""
+        copy = Moments()
+        copy._first = self._first
+        copy._kept = [changed.get(self._first + i, moment) for i, moment in enumerate(self._kept)]
+        return copy
 
     def __len__(self) -> int:
         """How many there have been, the forgotten ones included."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from pair_drive_core.models.features import FeatureConfig, Features, assemble_fe
 from pair_drive_core.models.ground_image import GroundView
 from pair_drive_core.scene import Scene
 from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator, draw_daylight, stitch_calibrations
+from pair_drive_core.town.displacement import displaced, draw_displacement
 from pair_drive_core.town.splits import TownSplit, town_of
 from pair_drive_core.training.bev_targets import paint_bev
 from pair_drive_core.training.progress import Progress, silent
@@ -19,6 +21,8 @@ from pair_drive_core.training.samples import DrivingSamples
 
 _STANDING_M = 0.5
 """A human who moves less than this in 4 s stands."""
+_MOVING_MPS = 2.0
+"""Slower vehicles are not displaced."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class TownDataConfig:
         full_picture_share: share of the moments whose cameras are rendered whole, cropped and resized, as in a vehicle;
             the others are rendered straight to the network's size, which is faster.
         full_picture_width_px: width of each whole picture.
+        displaced_share: share of the moments of a moving ego in which it is displaced and its human returns.
+        displaced_m: how far at most.
+        displaced_slope: drift at most, metres to the side a metre on.
     """
 
     split: TownSplit = TownSplit.TRAIN
@@ -45,6 +52,9 @@ class TownDataConfig:
     standing_share: float = 0.35
     full_picture_share: float = 0.25
     full_picture_width_px: int = 480
+    displaced_share: float = 0.0
+    displaced_m: float = 1.2
+    displaced_slope: float = 0.08
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,12 @@ def _town_moments(
         if scene.human is None or (_stands(scene) and rng.random() > config.standing_share):
             continue
         whole = rng.random() < config.full_picture_share
-        yield _sense(sensors, cutter, step, vehicle, features, config.full_picture_width_px if whole else None), scene
+        width_px = config.full_picture_width_px if whole else None
+        aside = rng.random() < config.displaced_share and float(scene.ego.velocity.norm()) > _MOVING_MPS
+        displacement = draw_displacement(config.displaced_m, config.displaced_slope, rng)
+        with displaced(simulator, step, vehicle, displacement) if aside else nullcontext():
+            moment = _sense(sensors, cutter, step, vehicle, features, width_px), cutter.scene_at(step, vehicle)
+        yield moment
         taken += 1
         if taken == config.scenes_a_town:
             return

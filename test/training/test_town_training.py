@@ -50,6 +50,23 @@ def test_same_seed_same_samples(town):
     assert not torch.equal(other.samples.human, town.samples.human)
 
 
+def test_displaced_moments_show_and_score_the_ego_aside(town):
+    aside = collect_town_samples(dataclasses.replace(FEW, displaced_share=1.0), tiny_config().features, seed=0)
+    plain = {scene.token: i for i, scene in enumerate(town.scenes)}
+    moved = 0
+    for i, scene in enumerate(aside.scenes):
+        assert torch.equal(aside.samples.human[i], scene.human.poses.float())
+        if scene.token in plain:
+            before = town.scenes[plain[scene.token]]
+            distance = float((scene.ego.pose - before.ego.pose)[:2].norm())
+            assert distance <= 1.2 + 1e-6
+            assert (distance > 0.0) == (float(before.ego.velocity.norm()) > 2.0)
+            same_picture = torch.equal(aside.samples.camera[i], town.samples.camera[plain[scene.token]])
+            assert same_picture == (distance == 0.0)
+            moved += distance > 0.0
+    assert moved > 0
+
+
 def test_rewards_tell_driving_from_leaving_the_road(town, rewards):
     human = town.samples.human
     aside = human + torch.tensor([0.0, 30.0, 0.0])
