@@ -53,6 +53,8 @@ def test_histograms_name_every_planner_and_sub_score() -> None:
         "EP",
         "TTC",
         "LK",
+        "EC",
+        "values never taken",
         "commands",
         "speed",
     ):
