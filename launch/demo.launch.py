@@ -25,7 +25,7 @@ from launch_ros.substitutions import FindPackageShare
 PACKAGE = "pair_drive_ros"
 ARGUMENTS = {
     "duration_s": ("60.0", "Simulated time after which the demo ends, s."),
-    "layout_seed": ("20000", "Which town; 20000 and above were never trained on."),
+    "layout_seed": ("20003", "Which town; 20000 and above were never trained on."),
     "seed": ("1", "Seed of traffic and people."),
     "driver": ("plan", "Who drives the ego: plan or human."),
     "bag": ("pair_drive_demo", "Folder of the recording; must not exist yet. Empty records nothing."),

@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the result (default: out/demo)")
     parser.add_argument("--duration", type=float, default=60.0, help="simulated time, s (default: 60)")
-    parser.add_argument("--layout-seed", type=int, default=20000, help="which town (default: 20000)")
+    parser.add_argument("--layout-seed", type=int, default=20003, help="which town (default: 20003)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the traffic (default: 1)")
     parser.add_argument(
         "--sensor-period", type=float, default=0.2, help="time between sensor readings, s (default: 0.2)"

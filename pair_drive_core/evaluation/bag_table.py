@@ -13,11 +13,8 @@ _TOTAL_NAMES = {"v1": "PDMS", "v2": "EPDMS"}
 
 
 def bag_table(report: BagReport) -> Group:
-    """Scores in per cent, with latencies and drops below them; lines are never broken."""
-    title, below = (
-        Text(text, no_wrap=True, overflow="ignore") for text in (f"{report.bag}: {report.planner}", _caption(report))
-    )
-    return Group(title, _scores(report), below)
+    """Scores in per cent, with latencies and drops in short lines below them."""
+    return Group(Text(f"{report.bag}: {report.planner}"), _scores(report), Text(_caption(report)))
 
 
 def _scores(report: BagReport) -> Table:
@@ -36,14 +33,16 @@ def _scores(report: BagReport) -> Table:
 def _caption(report: BagReport) -> str:
     made = ", ".join(f"{count} {source}" for source, count in report.plans.items())
     lines = [
-        f"plans: {sum(report.plans.values())} of {report.frames} frames ({made}); dropped {report.dropped}",
+        f"plans: {sum(report.plans.values())} of {report.frames} frames, dropped {report.dropped}",
+        f"sources: {made}",
         f"latency now: {_latency(report.replay_latency)}",
     ]
     if report.live_dropped is not None:
         lines.append(
             f"live: {report.live_plans} plans ({report.live_fallbacks} fallback), dropped {report.live_dropped}"
         )
-        lines.append(f"latency live: {_latency(report.live_compute)}; age of the plans: {_latency(report.live_age)}")
+        lines.append(f"latency live: {_latency(report.live_compute)}")
+        lines.append(f"age of the plans: {_latency(report.live_age)}")
     lines.extend(f"dropped: {reason} x{count}" for reason, count in report.drop_reasons.items())
     lines.extend(f"fallback: {reason} x{count}" for reason, count in list(report.fallback_reasons.items())[:5])
     return "\n".join(lines)

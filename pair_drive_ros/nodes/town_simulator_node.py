@@ -40,7 +40,7 @@ _FUTURE_STEPS = 51
 _PROGRESS_STEPS = 10
 
 PARAMETERS = (
-    Parameter("layout_seed", 20000, "Which town; 20000 and above were never trained on.", 0, 1_000_000),
+    Parameter("layout_seed", 20003, "Which town; 20000 and above were never trained on.", 0, 1_000_000),
     Parameter("seed", 1, "Seed of traffic and people.", 0, 1_000_000),
     Parameter("duration_s", 60.0, "Simulated time after which the node ends [s].", 0.1, 86400.0),
     Parameter("driver", "plan", "Who drives the ego; until the first plan the human does.", choices=("plan", "human")),
