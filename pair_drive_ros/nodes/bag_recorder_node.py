@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from pair_drive_core.evaluation import topics
 from pair_drive_ros.bag_writer import BagWriter
@@ -18,7 +20,6 @@ from pair_drive_ros.parameters import Parameter, ParameterError, declare
 from pair_drive_ros.program import run_program, spin
 
 _DISCOVERY_PERIOD_S = 0.2
-_DEPTH = 200
 _DEFAULT_TOPICS = [
     "/clock",
     topics.DIAGNOSTICS_TOPIC,
@@ -44,13 +45,16 @@ class BagRecorderNode(Node):  # type: ignore[misc]
             raise ParameterError("output: expected a folder for the recording, got nothing")
         self._waiting = set(self.get_parameter("topics").value)
         self.writer = BagWriter(Path(output))
+        self.lost: Counter[str] = Counter()
         self._timer = self.create_timer(_DISCOVERY_PERIOD_S, self._discover)
         self._discover()
 
     def close(self) -> None:
         """Finish the recording and destroy the node."""
         self.writer.close()
-        print(f"recorded {sum(self.writer.counts.values())} messages", flush=True)
+        told = ", ".join(f"{count} of {topic}" for topic, count in sorted(self.lost.items()))
+        lost = f"; lost {told}: they came faster than they were taken" if told else ""
+        print(f"recorded {sum(self.writer.counts.values())} messages{lost}", flush=True)
         self.destroy_node()
 
     def _discover(self) -> None:
@@ -70,11 +74,18 @@ class BagRecorderNode(Node):  # type: ignore[misc]
             reliable = all(offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
             latched = all(offer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
             qos = QoSProfile(
-                depth=_DEPTH,
+                history=HistoryPolicy.KEEP_ALL,
                 reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
                 durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
             )
-            self.create_subscription(message, topic, partial(self._write, topic), qos, raw=True)
+            events = SubscriptionEventCallbacks(message_lost=partial(self._lose, topic))
+            self.create_subscription(message, topic, partial(self._write, topic), qos, raw=True, event_callbacks=events)
+
+    def _lose(self, topic: str, status: Any) -> None:  # noqa: ANN401 - rclpy's own status
+        """Count what the middleware could not keep, and say so the first time."""
+        if topic not in self.lost:
+            self.get_logger().warning(f"{topic}: messages are lost; the count comes at the end")
+        self.lost[topic] = int(status.total_count)
 
     def _write(self, topic: str, data: bytes) -> None:
         self.writer.write(topic, time.time_ns(), data)

@@ -40,6 +40,8 @@ from pair_drive_ros.program import run_program, spin
 
 _US_PER_S = 1_000_000
 _TRANSFORM_DEPTH = 100
+_OUTPUT_DEPTH = 20
+"""Plans kept for a subscriber that is late for a moment, a recorder say; who wants the newest only asks for depth 1."""
 
 Transition: TypeAlias = Callable[["PlannerNode", LifecycleState], TransitionCallbackReturn]
 
@@ -133,7 +135,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             (CandidateTrajectories, topics.CANDIDATES_TOPIC),
             (MarkerArray, topics.MARKERS_TOPIC),
         ):
-            self._outputs[name] = self.create_lifecycle_publisher(kind, name, 1)
+            self._outputs[name] = self.create_lifecycle_publisher(kind, name, _OUTPUT_DEPTH)
         self.get_logger().info(f"configured: planner {self._planner.name} on {settings.device}")
         return super().on_configure(state)
 

@@ -83,7 +83,7 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
 
     def _create_publishers(self) -> None:
         """Sensors are offered reliably: a subscriber that asks for best effort gets it."""
-        sensor = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        sensor = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
         latched = QoSProfile(
             depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
         )

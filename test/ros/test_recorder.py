@@ -1,5 +1,6 @@
 """The recorder in a process of its own: what was published is in the bag, readable without ROS."""
 
+import re
 import signal
 
 from pair_drive_core.evaluation.bag_reader import open_bag
@@ -45,3 +46,29 @@ def test_an_existing_recording_is_not_overwritten(ros_domain, start_process, tmp
     recorder = start_process("-m", "pair_drive_ros.nodes.bag_recorder_node", *options)
     assert recorder.wait(90) == 2
     assert "expected a new folder" in recorder.log_path.read_text()
+
+
+def test_what_the_middleware_could_not_keep_is_counted(peer, start_process, tmp_path):
+    from std_msgs.msg import String
+
+    texts = peer.node.create_publisher(String, "fast/text", 1)
+    options = ("--ros-args", "-p", f"output:={tmp_path / 'bag'}", "-p", "topics:=['/fast/text']")
+    recorder = start_process("-m", "pair_drive_ros.nodes.bag_recorder_node", *options)
+    assert peer.spin_until(lambda: texts.get_subscription_count(), 90)
+    peer.spin_for(0.3)
+    recorder.send_signal(signal.SIGSTOP)
+    for number in range(2000):
+        texts.publish(String(data=f"{number} " + 1000 * "x"))
+    recorder.send_signal(signal.SIGCONT)
+    peer.spin_for(1.0)
+    texts.publish(String(data="last"))
+    peer.spin_for(1.0)
+    recorder.send_signal(signal.SIGINT)
+    assert recorder.wait(30) == 0, recorder.log_path.read_text()
+    with open_bag(tmp_path / "bag") as recording:
+        kept = [m.message.data for m in recording.messages({"/fast/text"})]
+    assert kept[-1] == "last"
+    told = re.search(r"recorded (\d+) messages; lost (\d+) of /fast/text", recorder.log_path.read_text())
+    assert told is not None, recorder.log_path.read_text()
+    assert int(told[1]) == len(kept)
+    assert 0 < int(told[2]) <= 2001 - len(kept)
