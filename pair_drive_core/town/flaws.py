@@ -60,7 +60,7 @@ PRONE_TO: dict[Profile, tuple[Flaw, ...]] = {
 _INATTENTIVE_SHARE = 0.7
 """Of the late brakers."""
 _CLIP_M = 0.45
-"""Who clips a zone drives this far right of the lane's middle, where its cones and barriers stand."""
+"""Who clips something drives this far right of the lane's middle: into cones, barriers and debris."""
 _BEND_REACH_M = 90.0
 """Bends of flawed drivers begin and end within this distance."""
 _EPISODE_S = 8.0
@@ -311,7 +311,7 @@ class FlawModel:
         return Deviation(ahead[1] - 4.0, ramp, 2.0, offset, Flaw.CORNER_CUT.value)
 
     def _clip(self, vehicle: int, side: float, around: Surroundings) -> Deviation | None:
-        """Into the cones of a construction zone instead of round them."""
+        """Into what stands or lies in the lane instead of round it."""
         along = float(around.along_m[vehicle])
         for span in self.paths.spans[vehicle]:
             detour = self.paths.detours.get(span.lane)
