@@ -138,7 +138,8 @@ class SynchronizerReport:
         refused: readings whose stamp was not newer than the newest of their stream, by stream.
         dropped: candidates by reason.
         complete: sets handed on.
-        without_acceleration: those of them whose acceleration had to be taken from the change of the velocity.
+        without_acceleration: those of them that no measured acceleration of t0 or later had come for; theirs is an
+            older one, if there is one near enough, else the change of the velocity.
         time_jumps: how often everything was forgotten.
     """
 

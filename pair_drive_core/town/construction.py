@@ -68,6 +68,23 @@ class Blockage:
 
 
 @dataclass(frozen=True)
+class ObstacleAmounts:
+    """How much of what stands or lies in and beside the lanes.
+
+    Attributes:
+        zones: construction zones at most; places in bends are passed over.
+        bins: bins on pavements.
+        debris: things that lie in single lanes, at most.
+        blocked_share: how likely it is that a lane is blocked.
+    """
+
+    zones: int
+    bins: int
+    debris: int
+    blocked_share: float
+
+
+@dataclass(frozen=True)
 class Construction:
     """Everything in the lanes of a town.
 
@@ -82,24 +99,19 @@ class Construction:
     blockages: tuple[Blockage, ...]
 
 
-def draw_construction(
-    network: RoadNetwork, zones: int, bins: int, debris: int, blocked_share: float, rng: np.random.Generator
-) -> Construction:
+def draw_construction(network: RoadNetwork, amounts: ObstacleAmounts, rng: np.random.Generator) -> Construction:
     """Put construction zones on outer lanes without parking, bins on pavements, debris and a container into lanes.
 
     Args:
         network: the map.
-        zones: how many zones at most; places in bends are passed over.
-        bins: how many bins.
-        debris: how many things lie in single lanes, at most.
-        blocked_share: how likely it is that a lane is blocked.
+        amounts: how much of everything.
         rng: source of all randomness.
     """
     obstacles: list[Obstacle] = []
     detours: dict[int, Deviation] = {}
     outer = [i for i, lane in enumerate(network.lanes) if lane.road is not None and lane.right is None]
     roomy = [i for i in outer if network.lanes[i].length_m > 75.0 and not _beside_parking(network, i)]
-    for index in rng.permutation(np.array(roomy, dtype=np.int64))[:zones].tolist():
+    for index in rng.permutation(np.array(roomy, dtype=np.int64))[: amounts.zones].tolist():
         lane = network.lanes[index]
         length = float(np.round(rng.uniform(18.0, 26.0), 1))
         start = float(np.round(rng.uniform(22.0, lane.length_m - length - 24.0), 1))
@@ -107,20 +119,15 @@ def draw_construction(
             continue
         obstacles += _zone(lane, start, length)
         detours[index] = Deviation(start - _RAMP_M, _RAMP_M, length, _ASIDE_M, "construction")
-    for index in rng.choice(np.array(outer, dtype=np.int64), bins).tolist():
+    for index in rng.choice(np.array(outer, dtype=np.int64), amounts.bins).tolist():
         lane = network.lanes[index]
         pose = _beside(lane, float(rng.uniform(8.0, lane.length_m - 8.0)), -(_kerb(network, index) + 0.5))
         obstacles.append(Obstacle(pose, *_BIN, ObjectType.GENERIC_OBJECT))
-    single = [i for i in outer if network.lanes[i].left is None and i not in detours]
-    for index in rng.permutation(np.array(single, dtype=np.int64))[:debris].tolist():
-        lane = network.lanes[index]
-        reach = 2.0 * _DEBRIS_RAMP_M
-        at = float(np.round(rng.uniform(min(reach, lane.length_m / 2.0), max(lane.length_m - reach, reach)), 1))
-        if lane.length_m > 2.0 * reach and _turning(lane, at - reach, at + reach) < _STRAIGHT_RAD:
-            obstacles.append(Obstacle(_beside(lane, at, 0.0), *_DEBRIS, ObjectType.GENERIC_OBJECT))
-            # The rear axle is wholly aside from 5 m before the thing until it has passed it.
-            detours[index] = Deviation(at - 5.0 - _DEBRIS_RAMP_M, _DEBRIS_RAMP_M, 6.0, _DEBRIS_ASIDE_M, "debris")
-    blockages = _draw_blockage(network, detours, rng) if rng.random() < blocked_share else ()
+    for index, at in _draw_debris(network, [i for i in outer if i not in detours], amounts.debris, rng):
+        obstacles.append(Obstacle(_beside(network.lanes[index], at, 0.0), *_DEBRIS, ObjectType.GENERIC_OBJECT))
+        # The rear axle is wholly aside from 5 m before the thing until it has passed it.
+        detours[index] = Deviation(at - 5.0 - _DEBRIS_RAMP_M, _DEBRIS_RAMP_M, 6.0, _DEBRIS_ASIDE_M, "debris")
+    blockages = _draw_blockage(network, detours, rng) if rng.random() < amounts.blocked_share else ()
     for blockage in blockages:
         obstacles += _container(network.lanes[blockage.lane], blockage)
     return Construction(tuple(obstacles), detours, blockages)
@@ -129,6 +136,21 @@ def draw_construction(
 def obstacle_types(construction: Construction) -> npt.NDArray[np.int64]:
     """(M,): classes of the obstacles."""
     return np.array([int(o.kind) for o in construction.obstacles], dtype=np.int64)
+
+
+def _draw_debris(
+    network: RoadNetwork, lanes: list[int], count: int, rng: np.random.Generator
+) -> list[tuple[int, float]]:
+    """Lanes, alone in their direction and straight there, and places on them, m."""
+    single = np.array([i for i in lanes if network.lanes[i].left is None], dtype=np.int64)
+    reach = 2.0 * _DEBRIS_RAMP_M
+    places = []
+    for index in rng.permutation(single)[:count].tolist():
+        lane = network.lanes[index]
+        at = float(np.round(rng.uniform(min(reach, lane.length_m / 2.0), max(lane.length_m - reach, reach)), 1))
+        if lane.length_m > 2.0 * reach and _turning(lane, at - reach, at + reach) < _STRAIGHT_RAD:
+            places.append((index, at))
+    return places
 
 
 def _draw_blockage(

@@ -15,7 +15,7 @@ class Moment:
     """The state of everything that moves at one step.
 
     Attributes:
-        time_s: since the simulator's start, m.
+        time_s: since the simulator's start.
         pose: (V, 3), rear axles, m, rad.
         speed_mps: (V,).
         acceleration: (V, 2), forward and leftward, m/s^2.

@@ -9,14 +9,12 @@ import numpy as np
 from pair_drive_core.datasets.navsim_blobs import MAX_INTENSITY, MergedPointCloud, encode_jpeg, encode_pcd
 from pair_drive_core.datasets.navsim_log import Annotations, CameraRecord, NavsimFrame, NavsimLog
 from pair_drive_core.datasets.quaternions import yaw_to_quaternion
-from pair_drive_core.scene import ALL_CAMERAS, PLAN_STEPS, ObjectType
+from pair_drive_core.scene import ALL_CAMERAS, ObjectType
 from pair_drive_core.town.cameras import HEIGHT_PX, WIDTH_PX, navsim_calibration
 from pair_drive_core.town.navsim_map import DEFAULT_LOCATION
 from pair_drive_core.town.scenes import KEY_FRAME_STEPS, SceneCutter
 from pair_drive_core.town.sensors import TownSensors
-from pair_drive_core.town.simulator import STEP_S, TownSimulator
-
-_FLAW_STEPS = PLAN_STEPS * KEY_FRAME_STEPS
+from pair_drive_core.town.simulator import FLAW_STEPS, STEP_S, TownSimulator
 
 
 def log_name(layout_seed: int, seed: int, vehicle: int) -> str:
@@ -152,8 +150,8 @@ def _name(cutter: SceneCutter, vehicle: int) -> str:
 def _flaws(cutter: SceneCutter, step: int, vehicle: int) -> tuple[str, ...]:
     """What the driver does wrong in the next 4 s; no scene starts where they are not all simulated."""
     simulator = cutter.simulator
-    whole = step + _FLAW_STEPS < len(simulator.moments)
-    return simulator.flaws_at(step, vehicle, _FLAW_STEPS) if whole else ()
+    whole = step + FLAW_STEPS < len(simulator.moments)
+    return simulator.flaws_at(step, vehicle) if whole else ()
 
 
 def _cameras(name: str, token: str) -> dict[str, CameraRecord]:

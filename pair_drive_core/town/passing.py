@@ -102,12 +102,11 @@ class BlockedLanes:
             hold = blockage.end_m - blockage.start_m + _BEFORE_M + 1.0
             bend = Deviation(start, _RAMP_M, hold, _OFFSET_M, Flaw.WRONG_SIDE.value)
             if along_m < bend.end_m:
-                begun = any(abs(d.start_m - start) < 1.0 and d.label == bend.label for d in self._of(vehicle))
+                begun = any(
+                    abs(d.start_m - start) < 1.0 and d.label == bend.label for d in self._paths.deviations[vehicle]
+                )
                 return bend, begun
         return None
-
-    def _of(self, vehicle: int) -> list[Deviation]:
-        return self._paths.deviations[vehicle]
 
     def _ahead(self, vehicle: int, lane: int, along_m: float) -> list[LaneSpan]:
         return [s for s in self._paths.spans[vehicle] if s.lane == lane and s.end_m > along_m]

@@ -11,7 +11,7 @@ from shapely.geometry import Polygon as ShapelyPolygon
 from shapely.ops import unary_union
 
 from pair_drive_core.scene import ObjectType
-from pair_drive_core.town.construction import Blockage, draw_construction, obstacle_types
+from pair_drive_core.town.construction import Blockage, ObstacleAmounts, draw_construction, obstacle_types
 from pair_drive_core.town.curves import FloatArray, offset_left, snap, unit, wrap
 from pair_drive_core.town.drivers import PAINT
 from pair_drive_core.town.layout import JunctionKind, half_road_m
@@ -112,23 +112,14 @@ class Scenery:
 
 
 def draw_scenery(
-    network: RoadNetwork,
-    parked_fraction: float,
-    zones: int,
-    bins: int,
-    debris: int,
-    blocked_share: float,
-    rng: np.random.Generator,
+    network: RoadNetwork, parked_fraction: float, amounts: ObstacleAmounts, rng: np.random.Generator
 ) -> Scenery:
     """Furnish a town.
 
     Args:
         network: the map.
         parked_fraction: share of the parking places taken.
-        zones: construction zones.
-        bins: bins on pavements.
-        debris: things that lie in single lanes.
-        blocked_share: how likely it is that a lane is blocked.
+        amounts: what stands or lies in and beside the lanes.
         rng: source of all randomness.
     """
     paved = unary_union(
@@ -136,7 +127,7 @@ def draw_scenery(
         + [ShapelyPolygon(j.area.ring).buffer(WALKWAY_WIDTH_M) for j in network.junctions]
     )
     buildings = _draw_buildings(network, paved, rng)
-    works = draw_construction(network, zones, bins, debris, blocked_share, rng)
+    works = draw_construction(network, amounts, rng)
     colors = np.array([o.color for o in works.obstacles], dtype=np.uint8)
     return Scenery(
         parked=_draw_parked(network, parked_fraction, rng),

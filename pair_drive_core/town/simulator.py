@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.scene import SceneError
+from pair_drive_core.town.construction import ObstacleAmounts
 from pair_drive_core.town.curves import FloatArray, snap
 from pair_drive_core.town.drivers import Fleet, draw_fleet
 from pair_drive_core.town.layout import LayoutConfig, draw_layout
@@ -21,6 +22,8 @@ from pair_drive_core.town.traffic import Traffic
 
 STEP_S = 0.1
 """Time step of the town."""
+FLAW_STEPS = 40
+"""Steps of the plan's horizon of 4 s: a scene is labelled with the flaws within it."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,9 @@ class Town:
         rng = np.random.default_rng([layout_seed, 1])
         network = build_network(draw_layout(config.layout, rng), rng)
         plans = draw_signal_plans(network, rng)
-        scenery = draw_scenery(
-            network,
-            config.parked_fraction,
-            config.construction_zones,
-            config.bins,
-            config.debris,
-            config.blocked_share if config.flaw_rate > 0.0 else 0.0,
-            rng,
-        )
+        blocked_share = config.blocked_share if config.flaw_rate > 0.0 else 0.0
+        amounts = ObstacleAmounts(config.construction_zones, config.bins, config.debris, blocked_share)
+        scenery = draw_scenery(network, config.parked_fraction, amounts, rng)
         return Town(layout_seed, config, network, plans, scenery)
 
 
@@ -223,7 +220,7 @@ class TownSimulator:
                 found[vehicle] = labels
         return found
 
-    def flaws_at(self, step: int, vehicle: int, steps: int = 40) -> tuple[str, ...]:
-        """What a driver does wrong within some steps from a moment on, each named once."""
-        moments = self.moments[step : step + steps + 1]
+    def flaws_at(self, step: int, vehicle: int) -> tuple[str, ...]:
+        """What a driver does wrong within `FLAW_STEPS` from a moment on, each named once."""
+        moments = self.moments[step : step + FLAW_STEPS + 1]
         return tuple(dict.fromkeys(label for moment in moments for label in moment.flaws.get(vehicle, ())))

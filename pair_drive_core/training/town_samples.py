@@ -121,8 +121,9 @@ def _town_moments(
         aside = rng.random() < config.displaced_share and float(scene.ego.velocity.norm()) > _MOVING_MPS
         displacement = draw_displacement(config.displaced_m, config.displaced_slope, rng)
         with displaced(simulator, step, vehicle, displacement) if aside else nullcontext():
-            moment = _sense(sensors, cutter, step, vehicle, features, width_px), cutter.scene_at(step, vehicle)
-        yield moment
+            shown = cutter.scene_at(step, vehicle) if aside else scene
+            sensed = _sense(sensors, cutter, step, vehicle, features, width_px)
+        yield sensed, shown
         taken += 1
         if taken == config.scenes_a_town:
             return

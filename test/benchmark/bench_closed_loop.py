@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pair_drive_core.geometry import compose_se2
 from pair_drive_core.policies import load_planner
 from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, AgentInput
@@ -66,11 +67,8 @@ def drive(number: int, split: TownSplit, seconds: float, checkpoint: Path) -> Dr
 
 def _placed(pose: np.ndarray, local: np.ndarray, time_us: int) -> TimedPlan:
     """A plan from the ego frame in the town's frame, its own start in front."""
-    cos, sin = np.cos(pose[2]), np.sin(pose[2])
-    turned = np.column_stack(
-        (cos * local[:, 0] - sin * local[:, 1], sin * local[:, 0] + cos * local[:, 1], local[:, 2])
-    )
-    return TimedPlan(time_us, np.arange(PLAN_STEPS + 1) * PLAN_INTERVAL_S, np.vstack((pose, pose + turned)))
+    placed = compose_se2(torch.from_numpy(pose), torch.from_numpy(local).double()).numpy()
+    return TimedPlan(time_us, np.arange(PLAN_STEPS + 1) * PLAN_INTERVAL_S, np.vstack((pose, placed)))
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pair_drive_core.geometry import transform_points
 from pair_drive_core.town import SceneCutter, TownSensors, TownSimulator
 from pair_drive_core.town.displacement import Displacement, displaced, draw_displacement
 
@@ -40,17 +41,10 @@ def test_the_ego_stands_aside_its_human_returns_and_nobody_else_moves(
     assert len(together) > 5
     assert all(torch.equal(a[k], b[k]) for a, b, k in zip(*both, together, strict=True))
     assert aside.human is not None and plain.human is not None
-    ends = [global_xy(scene.ego.pose, scene.human.poses[-1]) for scene in (aside, plain)]
+    ends = [transform_points(scene.ego.pose, scene.human.poses[-1:, :2].double()) for scene in (aside, plain)]
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-4, err_msg="after 4 s it drives where it drove")
     again = cutter.scene_at(step, vehicle)
     assert torch.equal(again.ego.pose, plain.ego.pose), "outside the context everything is as it was"
-
-
-def global_xy(ego: torch.Tensor, local: torch.Tensor) -> np.ndarray:
-    """Where a local pose is, m."""
-    cos, sin = ego[2].cos(), ego[2].sin()
-    x, y = cos * local[0] - sin * local[1], sin * local[0] + cos * local[1]
-    return np.array([float(ego[0] + x), float(ego[1] + y)])
 
 
 def test_the_cameras_see_it(simulator: TownSimulator, cutter: SceneCutter, sensors: TownSensors) -> None:
