@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pair_drive_core.evaluation.latency import Latencies
-from pair_drive_core.evaluation.sensor_feed import SensorFeed
+from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.latency import Latencies
+from pair_drive_core.driving.sensor_feed import SensorFeed
+from pair_drive_core.driving.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_core.planning.plan import PlanSource
-from pair_drive_core.policies.guarded_planner import GuardedPlan
-from pair_drive_core.policies.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_ros.conversions.diagnostics import Finding, Level
 
 _US_PER_S = 1_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings, settings_from_parameters
-from pair_drive_core.evaluation.sensor_feed import Extrinsics
+from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings, settings_from_parameters
+from pair_drive_core.driving.sensor_feed import Extrinsics
 from pair_drive_ros.parameters import Parameter, ParameterValue
 
 _SETTINGS = PlannerSettings()

@@ -23,12 +23,12 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings
 from pair_drive_core.evaluation.bag_evaluation import BagReport, evaluate_bag
 from pair_drive_core.evaluation.bag_replay import ReplayWatcher
 from pair_drive_core.evaluation.bag_table import bag_table
-from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings
 from pair_drive_core.evaluation.plots import PictureBook, write_pictures
-from pair_drive_core.policies.guarded_planner import GuardedPlan
 from pair_drive_core.scene import AgentInput
 from pair_drive_core.scoring import Metric
 from pair_drive_ros.domain import reserved_domain

@@ -55,7 +55,7 @@ class SensorRig:
         from nav_msgs.msg import Odometry
         from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-        from pair_drive_core.evaluation.topics import CAMERA_TOPICS
+        from pair_drive_core.driving.topics import CAMERA_TOPICS
         from pair_drive_ros.msg import DrivingCommand
 
         self.peer = peer

@@ -16,6 +16,7 @@ ROOMS = [
     "town",
     "models",
     "policies",
+    "driving",
     "training",
     "evaluation",
     "bridges",

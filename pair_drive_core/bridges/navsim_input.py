@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pair_drive_core.datasets.navsim_blobs import MAX_INTENSITY
-from pair_drive_core.datasets.navsim_log import FRAME_INTERVAL_US
+from pair_drive_core.datasets.navsim.blobs import MAX_INTENSITY
+from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     AgentInput,

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from pair_drive_core.datasets.atomic import write_bytes
+from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings, read_parameter_file
 from pair_drive_core.evaluation.bag_evaluation import evaluate_bag
 from pair_drive_core.evaluation.bag_replay import ReplayWatcher
 from pair_drive_core.evaluation.bag_table import bag_table
-from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings, read_parameter_file
 from pair_drive_core.scoring import Metric
 
 

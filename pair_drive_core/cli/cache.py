@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pair_drive_core.datasets.cache.builder import build_scene_cache
+from pair_drive_core.datasets.cache.jobs import CacheSettings
+from pair_drive_core.datasets.cache.scene_cache import SceneCache, SkippedScene
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim_dataset import NavsimFolders
+from pair_drive_core.datasets.navsim.dataset import NavsimFolders
+from pair_drive_core.datasets.navsim.scene_filter import read_split
 from pair_drive_core.datasets.parallel import Backend
-from pair_drive_core.datasets.scene_cache import SceneCache, SkippedScene
-from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
-from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
-from pair_drive_core.datasets.scene_filter import read_split
 
 app = typer.Typer(help="Build and check caches of NAVSIM scenes.", no_args_is_help=True)
 

@@ -15,9 +15,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from pair_drive_core.datasets.atomic import write_bytes
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.scene_cache import SceneCache
-from pair_drive_core.datasets.scene_filter import read_split
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.scene_filter import read_split
 from pair_drive_core.evaluation.benchmark import BenchmarkReport, run_benchmark
 from pair_drive_core.evaluation.benchmark_scenes import (
     BenchmarkScene,
@@ -28,7 +28,7 @@ from pair_drive_core.evaluation.benchmark_scenes import (
 )
 from pair_drive_core.policies.loading import load_planner
 from pair_drive_core.scoring import Metric
-from pair_drive_core.town.splits import TownSplit
+from pair_drive_core.town.data.splits import TownSplit
 
 _FILE_COLUMNS = 120
 _SOURCES = "--town SPLIT, --cache DIR, or --data DIR with --split FILE"

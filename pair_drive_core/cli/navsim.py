@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pair_drive_core.town.cameras import WIDTH_PX
-from pair_drive_core.town.navsim_export import TownExport, export_towns
+from pair_drive_core.town.data.navsim_export import TownExport, export_towns
+from pair_drive_core.town.sensing.cameras import WIDTH_PX
 
 app = typer.Typer(help="Write data sets that the official NAVSIM devkit reads.", no_args_is_help=True)
 

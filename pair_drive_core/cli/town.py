@@ -19,11 +19,11 @@ from rich.table import Table
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.scoring import Metric
 from pair_drive_core.town import SceneCutter, Town, TownConfig, TownSensors, TownSimulator, draw_daylight
-from pair_drive_core.town.contact_sheet import SheetEntry, draw_sheet
-from pair_drive_core.town.splits import TownSplit, town_of
-from pair_drive_core.town.statistics import HUMAN_BAD_BELOW, SPEED_EDGES_MPS, TownStatistics, score_split
-from pair_drive_core.town.town_archive import make_archive
-from pair_drive_core.town.town_scenes import SensorSize
+from pair_drive_core.town.data.archive import make_archive
+from pair_drive_core.town.data.contact_sheet import SheetEntry, draw_sheet
+from pair_drive_core.town.data.splits import TownSplit, town_of
+from pair_drive_core.town.data.statistics import HUMAN_BAD_BELOW, SPEED_EDGES_MPS, TownStatistics, score_split
+from pair_drive_core.town.data.town_scenes import SensorSize
 
 app = typer.Typer(help="The synthetic city: make scenes, look at them, count what they hold.", no_args_is_help=True)
 

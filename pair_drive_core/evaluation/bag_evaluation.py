@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pair_drive_core.driving.latency import LatencySummary
+from pair_drive_core.driving.planner_settings import PlannerSettings
 from pair_drive_core.evaluation.bag_reader import BagError, open_bag
 from pair_drive_core.evaluation.bag_replay import Replay, ReplayedPlan, ReplayWatcher, replay
-from pair_drive_core.evaluation.latency import LatencySummary
-from pair_drive_core.evaluation.planner_settings import PlannerSettings
 from pair_drive_core.planning.pdm_closed import pdm_references
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.scene import Scene

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pair_drive_core.datasets.scene_codec import decode_scene
+from pair_drive_core.datasets.cache.codec import decode_scene
+from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
+from pair_drive_core.driving.latency import Latencies
+from pair_drive_core.driving.messages import stamp_us
+from pair_drive_core.driving.sensor_feed import SensorFeed
+from pair_drive_core.driving.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic, absolute
 from pair_drive_core.evaluation.bag_reader import Bag, BagError, BagMessage
-from pair_drive_core.evaluation.latency import Latencies
-from pair_drive_core.evaluation.messages import stamp_us
-from pair_drive_core.evaluation.sensor_feed import SensorFeed
-from pair_drive_core.evaluation.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic, absolute
-from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
 from pair_drive_core.scene import AgentInput, EgoStatus, Scene, SceneError
 
 PLAN_TYPE = "pair_drive_ros/msg/PlannedTrajectory"

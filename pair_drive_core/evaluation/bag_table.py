@@ -6,8 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pair_drive_core.driving.latency import LatencySummary
 from pair_drive_core.evaluation.bag_evaluation import BagReport
-from pair_drive_core.evaluation.latency import LatencySummary
 
 _TOTAL_NAMES = {"v1": "PDMS", "v2": "EPDMS"}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, SceneWindow
-from pair_drive_core.datasets.scene_cache import SceneCache
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, SceneWindow
 from pair_drive_core.scene import AgentInput, Scene, SceneError
 from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator
-from pair_drive_core.town.navsim_log import log_name
-from pair_drive_core.town.splits import TownSplit, town_of
+from pair_drive_core.town.data.navsim_log import log_name
+from pair_drive_core.town.data.splits import TownSplit, town_of
 
 _TOWN_SECONDS = 16.0
 _TOWN_VEHICLES = 4

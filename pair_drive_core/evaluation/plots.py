@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from pair_drive_core.datasets.atomic import write_bytes
+from pair_drive_core.driving.guarded_planner import GuardedPlan
 from pair_drive_core.geometry import box_corners, relative_se2
 from pair_drive_core.planning.plan import PlanSource
-from pair_drive_core.policies.guarded_planner import GuardedPlan
 from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, CameraImage, MapLayer, ObjectType, Scene, Trajectory
 from pair_drive_core.scene.sensors import FloatArray
 

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.models.pair_model import PairConfig
-from pair_drive_core.town.splits import TownSplit
+from pair_drive_core.town.data.splits import TownSplit
 from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig

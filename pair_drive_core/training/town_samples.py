@@ -13,8 +13,8 @@ from pair_drive_core.models.features import FeatureConfig, Features, assemble_fe
 from pair_drive_core.models.ground_image import GroundView
 from pair_drive_core.scene import Scene
 from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator, draw_daylight, stitch_calibrations
-from pair_drive_core.town.displacement import displaced, draw_displacement
-from pair_drive_core.town.splits import TownSplit, town_of
+from pair_drive_core.town.data.displacement import displaced, draw_displacement
+from pair_drive_core.town.data.splits import TownSplit, town_of
 from pair_drive_core.training.bev_targets import paint_bev
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.samples import DrivingSamples

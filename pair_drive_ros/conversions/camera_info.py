@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from pair_drive_core.evaluation.messages import camera_calibration
+from pair_drive_core.driving.messages import camera_calibration
 from pair_drive_core.scene import CameraCalibration
 from pair_drive_ros.conversions.stamps import to_header
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pair_drive_core.evaluation.messages import driving_command
+from pair_drive_core.driving.messages import driving_command
 from pair_drive_core.scene import DrivingCommand as Command
 from pair_drive_ros.conversions.stamps import to_header
 from pair_drive_ros.msg import DrivingCommand

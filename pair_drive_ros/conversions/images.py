@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 
-from pair_drive_core.evaluation.messages import compressed_image_rgb, image_rgb
-from pair_drive_core.evaluation.messages.images import RgbArray
+from pair_drive_core.driving.messages import compressed_image_rgb, image_rgb
+from pair_drive_core.driving.messages.images import RgbArray
 from pair_drive_core.scene import CameraImage
 from pair_drive_ros.conversions.stamps import to_header
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from geometry_msgs.msg import AccelWithCovarianceStamped, Pose, Quaternion
 from nav_msgs.msg import Odometry
 
-from pair_drive_core.evaluation.messages import linear_acceleration, motion_sample
+from pair_drive_core.driving.messages import linear_acceleration, motion_sample
 from pair_drive_core.scene import EgoStatus
 from pair_drive_ros.conversions.stamps import to_header
 

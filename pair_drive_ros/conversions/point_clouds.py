@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
-from pair_drive_core.evaluation.messages import cloud_points
+from pair_drive_core.driving.messages import cloud_points
 from pair_drive_core.scene import LidarSweep
 from pair_drive_ros.conversions.images import byte_array
 from pair_drive_ros.conversions.stamps import to_header

@@ -7,10 +7,10 @@ import torch
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
 
-from pair_drive_core.evaluation.messages import MessageError, stamp_us, yaw_of
+from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.messages import MessageError, stamp_us, yaw_of
 from pair_drive_core.geometry import compose_se2, wrap_angle
 from pair_drive_core.planning.plan import PlanSource
-from pair_drive_core.policies.guarded_planner import GuardedPlan
 from pair_drive_core.scene import EgoStatus, SceneError, Trajectory
 from pair_drive_core.simulation.plan_follower import TimedPlan
 from pair_drive_ros.conversions.odometry import to_pose

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pair_drive_core.datasets.scene_codec import FORMAT, encode_scene
+from pair_drive_core.datasets.cache.codec import FORMAT, encode_scene
 from pair_drive_core.scene import Scene
 from pair_drive_ros.conversions.images import byte_array
 from pair_drive_ros.conversions.stamps import to_header

@@ -13,7 +13,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from pair_drive_core.evaluation import topics
+from pair_drive_core.driving import topics
 from pair_drive_ros.bag_writer import BagWriter
 from pair_drive_ros.message_types import message_type
 from pair_drive_ros.parameters import Parameter, ParameterError, declare

@@ -21,11 +21,11 @@ from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from visualization_msgs.msg import MarkerArray
 
-from pair_drive_core.evaluation import topics
-from pair_drive_core.evaluation.sensor_feed import Extrinsics, SensorFeed
-from pair_drive_core.evaluation.topics import INPUT_TOPICS, InputKind, InputTopic
-from pair_drive_core.policies.guarded_planner import GuardedPlan, GuardedPlanner
-from pair_drive_core.policies.synchronizer import SensorSet
+from pair_drive_core.driving import topics
+from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
+from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed
+from pair_drive_core.driving.synchronizer import SensorSet
+from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic
 from pair_drive_core.scene import AgentInput
 from pair_drive_ros.conversions.candidates import to_candidates, to_markers
 from pair_drive_ros.conversions.diagnostics import Finding, Level, to_diagnostics
@@ -78,7 +78,7 @@ def told(transition: Transition) -> Transition:
 
 
 class PlannerNode(LifecycleNode):  # type: ignore[misc]
-    """See the module; parameters are in `planner_parameters`, topics in `pair_drive_core.evaluation.topics`."""
+    """See the module; parameters are in `planner_parameters`, topics in `pair_drive_core.driving.topics`."""
 
     def __init__(self, **node_options: Any) -> None:  # noqa: ANN401 - rclpy's own keyword arguments
         super().__init__("pair_drive_planner", **node_options)

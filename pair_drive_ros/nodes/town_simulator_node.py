@@ -14,8 +14,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from pair_drive_core.evaluation import topics
-from pair_drive_core.evaluation.messages import MessageError
+from pair_drive_core.driving import topics
+from pair_drive_core.driving.messages import MessageError
+from pair_drive_core.evaluation.town_drive import TownDrive, TownReadings
 from pair_drive_core.scene import CameraImage
 from pair_drive_core.simulation.plan_follower import TimedPlan
 from pair_drive_ros.conversions.camera_info import to_camera_info
@@ -32,7 +33,6 @@ from pair_drive_ros.message_types import message_type
 from pair_drive_ros.msg import DrivingCommand, PdmScore, PlannedTrajectory, SceneTruth
 from pair_drive_ros.parameters import Parameter, ParameterError, declare
 from pair_drive_ros.program import run_program
-from pair_drive_ros.town_drive import TownDrive, TownReadings
 
 ODOM_FRAME, BASE_FRAME = "odom", "base_link"
 _TRUTH_STEPS = 5

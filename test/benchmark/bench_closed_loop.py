@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pair_drive_core.evaluation.town_drive import TownDrive
 from pair_drive_core.geometry import compose_se2
 from pair_drive_core.policies import load_planner
 from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, AgentInput
 from pair_drive_core.simulation.plan_follower import TimedPlan
-from pair_drive_core.town.splits import TownSplit, town_of
-from pair_drive_ros.town_drive import TownDrive
+from pair_drive_core.town.data.splits import TownSplit, town_of
 
 _PLAN_STEPS, _SCORE_STEPS, _KNOWN_STEPS = 2, 10, 50
 

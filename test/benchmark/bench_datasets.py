@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.scene_cache import SceneCache
-from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
-from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
-from pair_drive_core.datasets.scene_filter import SceneFilter
-from pair_drive_core.town.navsim_export import TownExport, export_towns
+from pair_drive_core.datasets.cache.builder import build_scene_cache
+from pair_drive_core.datasets.cache.jobs import CacheSettings
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
+from pair_drive_core.town.data.navsim_export import TownExport, export_towns
 
 
 class Stopwatch:

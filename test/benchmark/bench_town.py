@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import torch
 
-from pair_drive_core.datasets.scene_codec import decode_scene, encode_scene
+from pair_drive_core.datasets.cache.codec import decode_scene, encode_scene
 from pair_drive_core.scene import ALL_CAMERAS
 from pair_drive_core.town import GroundTexture, SceneCutter, Town, TownSensors, TownSimulator
-from pair_drive_core.town.lidar import lidar_raster
+from pair_drive_core.town.sensing.lidar import lidar_raster
 
 SENSED_A_S = 100.0
 ALL_CAMERAS_A_S = 3.0

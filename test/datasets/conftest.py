@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 from shapely import LineString, Polygon, box, union_all
 
-from pair_drive_core.datasets.map_index import MapIndex
-from pair_drive_core.datasets.navsim_blobs import MergedPointCloud, encode_jpeg, encode_pcd
-from pair_drive_core.datasets.navsim_export import ExportLog, export_navsim
-from pair_drive_core.datasets.navsim_log import Annotations, CameraRecord, NavsimFrame, NavsimLog
-from pair_drive_core.datasets.nuplan_map import (
+from pair_drive_core.datasets.maps.map_index import MapIndex
+from pair_drive_core.datasets.maps.nuplan_map import (
     MapArea,
     MapLane,
     MapLaneConnector,
@@ -22,8 +19,11 @@ from pair_drive_core.datasets.nuplan_map import (
     StopPolygon,
     StopPolygonKind,
 )
+from pair_drive_core.datasets.navsim.blobs import MergedPointCloud, encode_jpeg, encode_pcd
+from pair_drive_core.datasets.navsim.export import ExportLog, export_navsim
+from pair_drive_core.datasets.navsim.log import Annotations, CameraRecord, NavsimFrame, NavsimLog
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split
 from pair_drive_core.datasets.quaternions import yaw_to_quaternion
-from pair_drive_core.datasets.scene_filter import SceneFilter, Split
 from pair_drive_core.scene import ALL_CAMERAS, DrivingCommand, ObjectType
 
 ORIGIN = np.array([331000.0, 4690500.0])

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim_export import ExportLog, export_log, export_navsim
-from pair_drive_core.datasets.navsim_log_file import read_log
-from pair_drive_core.datasets.scene_filter import SceneFilter, Split
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.export import ExportLog, export_log, export_navsim
+from pair_drive_core.datasets.navsim.log_file import read_log
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split
 
 FLAWS = {5: ("late_brake",), 6: ("lane_drift", "harsh"), 12: ("harsh",)}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim_blobs import (
+from pair_drive_core.datasets.navsim.blobs import (
     MergedPointCloud,
     decode_pcd,
     encode_jpeg,

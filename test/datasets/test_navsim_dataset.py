@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim_export import ExportLog, ExportReport, FolderBlobs, export_navsim
-from pair_drive_core.datasets.navsim_log_file import read_log
-from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary
-from pair_drive_core.datasets.scene_filter import SceneFilter, read_split
+from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.export import ExportLog, ExportReport, FolderBlobs, export_navsim
+from pair_drive_core.datasets.navsim.log_file import read_log
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, read_split
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim_log import Annotations, NavsimFrame, NavsimLog
-from pair_drive_core.datasets.navsim_log_file import FRAME_KEYS, dump_log, read_log, write_log
+from pair_drive_core.datasets.navsim.log import Annotations, NavsimFrame, NavsimLog
+from pair_drive_core.datasets.navsim.log_file import FRAME_KEYS, dump_log, read_log, write_log
 from pair_drive_core.scene import ALL_CAMERAS, ObjectType, SceneError
 
 

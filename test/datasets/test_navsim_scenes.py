@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.datasets.map_index import MapIndex
-from pair_drive_core.datasets.map_tiles import MapTile
-from pair_drive_core.datasets.navsim_log import NavsimLog
-from pair_drive_core.datasets.navsim_log_file import read_log, write_log
-from pair_drive_core.datasets.navsim_scenes import build_agent_input, build_scene
+from pair_drive_core.datasets.maps.map_index import MapIndex
+from pair_drive_core.datasets.maps.map_tiles import MapTile
+from pair_drive_core.datasets.navsim.log import NavsimLog
+from pair_drive_core.datasets.navsim.log_file import read_log, write_log
+from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene
 from pair_drive_core.datasets.quaternions import quaternion_to_matrix, quaternion_to_yaw, yaw_to_quaternion
 from pair_drive_core.geometry import transform_points
 from pair_drive_core.scene import DrivingCommand, ObjectType, SceneError

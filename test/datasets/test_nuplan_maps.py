@@ -11,10 +11,10 @@ import shapely
 from shapely import MultiPolygon, box
 
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.map_tiles import MapTile, merged_map
-from pair_drive_core.datasets.nuplan_map import MAP_LOCATIONS, MapArea, NuplanMap
-from pair_drive_core.datasets.nuplan_map_writer import write_map, write_map_folder
-from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary, read_map
+from pair_drive_core.datasets.maps.map_tiles import MapTile, merged_map
+from pair_drive_core.datasets.maps.nuplan_map import MAP_LOCATIONS, MapArea, NuplanMap
+from pair_drive_core.datasets.maps.nuplan_map_writer import write_map, write_map_folder
+from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary, read_map
 from pair_drive_core.scene import SceneError
 
 COLUMNS = {

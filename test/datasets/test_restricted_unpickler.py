@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pair_drive_core.datasets.errors import DatasetError, UntrustedPickleError
-from pair_drive_core.datasets.restricted_unpickler import load_restricted, loads_restricted
+from pair_drive_core.datasets.navsim.restricted_unpickler import load_restricted, loads_restricted
 
 CONTENT = {
     "boxes": np.arange(21.0).reshape(3, 7),

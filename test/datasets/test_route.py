@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.datasets.map_index import MapIndex, outer_rings
-from pair_drive_core.datasets.nuplan_map import NuplanMap
-from pair_drive_core.datasets.route import corrected_route, route_edges
-from pair_drive_core.datasets.scene_map import Surroundings, map_parts
+from pair_drive_core.datasets.maps.map_index import MapIndex, outer_rings
+from pair_drive_core.datasets.maps.nuplan_map import NuplanMap
+from pair_drive_core.datasets.maps.route import corrected_route, route_edges
+from pair_drive_core.datasets.maps.scene_map import Surroundings, map_parts
 from pair_drive_core.geometry import points_in_polygon
 from pair_drive_core.scene import SceneError
 

@@ -12,18 +12,18 @@ import torch
 from typer.testing import CliRunner
 
 from pair_drive_core.cli.cache import app
+from pair_drive_core.datasets.cache.builder import build_scene_cache
+from pair_drive_core.datasets.cache.jobs import CacheSettings
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim_export import ExportLog, export_navsim
-from pair_drive_core.datasets.navsim_log import NavsimLog
-from pair_drive_core.datasets.navsim_log_file import write_log
-from pair_drive_core.datasets.nuplan_map_writer import write_map
-from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary
+from pair_drive_core.datasets.maps.nuplan_map_writer import write_map
+from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.export import ExportLog, export_navsim
+from pair_drive_core.datasets.navsim.log import NavsimLog
+from pair_drive_core.datasets.navsim.log_file import write_log
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_split
 from pair_drive_core.datasets.parallel import Backend, results_of
-from pair_drive_core.datasets.scene_cache import SceneCache
-from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
-from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
-from pair_drive_core.datasets.scene_filter import SceneFilter, Split, read_split
 
 
 def copied(log, name, **changes):

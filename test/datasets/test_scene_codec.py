@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from pair_drive_core.datasets.scene_codec import FORMAT, decode_scene, encode_scene
+from pair_drive_core.datasets.cache.codec import FORMAT, decode_scene, encode_scene
 from pair_drive_core.scene import (
     EgoHistory,
     EgoState,

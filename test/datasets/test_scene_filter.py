@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.scene_filter import SceneFilter, Split, read_scene_filter, read_split, write_split
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_scene_filter, read_split, write_split
 
 
 def t0(scene_filter, frames):

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from pair_drive_core.datasets.cache.builder import build_scene_cache
+from pair_drive_core.datasets.cache.jobs import CacheSettings
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.errors import DatasetError, UntrustedPickleError
-from pair_drive_core.datasets.navsim_dataset import NavsimFolders
-from pair_drive_core.datasets.navsim_scenes import build_scene
-from pair_drive_core.datasets.restricted_unpickler import load_restricted
-from pair_drive_core.datasets.scene_cache import SceneCache
-from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
-from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
-from pair_drive_core.datasets.scene_filter import SceneFilter
-from pair_drive_core.datasets.synthetic_scenes import read_synthetic_scene, second_stage
+from pair_drive_core.datasets.navsim.dataset import NavsimFolders
+from pair_drive_core.datasets.navsim.restricted_unpickler import load_restricted
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
+from pair_drive_core.datasets.navsim.scenes import build_scene
+from pair_drive_core.datasets.navsim.synthetic_scenes import read_synthetic_scene, second_stage
 from pair_drive_core.scene import ObjectType
 
 STATE = "nuplan.common.actor_state.state_representation"

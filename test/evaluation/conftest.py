@@ -7,8 +7,8 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from pair_drive_core.datasets.scene_codec import FORMAT, encode_scene
-from pair_drive_core.evaluation.topics import CAMERA_TOPICS
+from pair_drive_core.datasets.cache.codec import FORMAT, encode_scene
+from pair_drive_core.driving.topics import CAMERA_TOPICS
 from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator
 
 MESSAGES = Path(__file__).resolve().parents[2] / "msg"

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pair_drive_core.cli.main import main
-from pair_drive_core.datasets.scene_codec import decode_scene, encode_scene
+from pair_drive_core.datasets.cache.codec import decode_scene, encode_scene
+from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings
 from pair_drive_core.evaluation.bag_evaluation import evaluate_bag
 from pair_drive_core.evaluation.bag_reader import BagError, open_bag
 from pair_drive_core.evaluation.bag_replay import ReplayWatcher
-from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings
 from pair_drive_core.planning.pdm_closed import pdm_reference
 from pair_drive_core.scoring import Metric, score
 from pair_drive_core.town import TownSensors

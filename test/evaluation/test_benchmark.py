@@ -10,21 +10,21 @@ import torch
 from typer.testing import CliRunner
 
 from pair_drive_core.cli.main import app
+from pair_drive_core.datasets.cache.builder import build_scene_cache
+from pair_drive_core.datasets.cache.jobs import CacheSettings
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim_log import NavsimLog
-from pair_drive_core.datasets.navsim_log_file import read_log, write_log
-from pair_drive_core.datasets.scene_cache import SceneCache
-from pair_drive_core.datasets.scene_cache_builder import build_scene_cache
-from pair_drive_core.datasets.scene_cache_jobs import CacheSettings
-from pair_drive_core.datasets.scene_filter import read_split
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.log import NavsimLog
+from pair_drive_core.datasets.navsim.log_file import read_log, write_log
+from pair_drive_core.datasets.navsim.scene_filter import read_split
 from pair_drive_core.evaluation.benchmark import run_benchmark
 from pair_drive_core.evaluation.benchmark_scenes import BenchmarkScene, cached_scenes, navsim_scenes, town_scenes
 from pair_drive_core.planning import pdm_references
 from pair_drive_core.scene import SceneError
 from pair_drive_core.scoring import Metric, score
-from pair_drive_core.town.navsim_export import TownExport, export_towns
-from pair_drive_core.town.splits import TownSplit
+from pair_drive_core.town.data.navsim_export import TownExport, export_towns
+from pair_drive_core.town.data.splits import TownSplit
 
 
 @pytest.fixture(scope="module")

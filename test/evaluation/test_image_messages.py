@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pair_drive_core.evaluation.messages import MessageError, compressed_image_rgb, image_rgb
+from pair_drive_core.driving.messages import MessageError, compressed_image_rgb, image_rgb
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (6, 5, 3), dtype=np.uint8)

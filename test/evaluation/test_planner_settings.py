@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pair_drive_core.evaluation.planner_settings import (
+from pair_drive_core.driving.planner_settings import (
     PlannerKind,
     PlannerSettings,
     read_parameter_file,

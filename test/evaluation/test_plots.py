@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from pair_drive_core.driving.guarded_planner import GuardedPlan
 from pair_drive_core.evaluation.plots import PictureBook, Sight, camera_with_plan, project_ground, scene_picture
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
-from pair_drive_core.policies.guarded_planner import GuardedPlan
 from pair_drive_core.scene import AgentInput, CameraImage, DrivingCommand, EgoStatus
 from pair_drive_core.town import navsim_calibration
 

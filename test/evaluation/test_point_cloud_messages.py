@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pair_drive_core.evaluation.messages import MessageError, cloud_points
+from pair_drive_core.driving.messages import MessageError, cloud_points
 
 F32, F64, U16 = 7, 8, 4
 POINTS = np.array([[1, 2, 3, 0.5], [-4, 5, -6, 1.0], [7, -8, 9, 0.0]], dtype=np.float32)

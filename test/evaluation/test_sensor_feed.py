@@ -4,12 +4,12 @@ from types import SimpleNamespace as Box
 import numpy as np
 import pytest
 
-from pair_drive_core.evaluation.messages import MessageError, camera_calibration, driving_command, motion_sample, yaw_of
-from pair_drive_core.evaluation.messages.camera_info import fit_calibration
-from pair_drive_core.evaluation.sensor_feed import SensorFeed, SensorMounts, mounted_points, moved_points
-from pair_drive_core.evaluation.topics import CAMERA_TOPICS
-from pair_drive_core.policies.ego_track import MotionSample
-from pair_drive_core.policies.synchronizer import SynchronizerConfig
+from pair_drive_core.driving.ego_track import MotionSample
+from pair_drive_core.driving.messages import MessageError, camera_calibration, driving_command, motion_sample, yaw_of
+from pair_drive_core.driving.messages.camera_info import fit_calibration
+from pair_drive_core.driving.sensor_feed import SensorFeed, SensorMounts, mounted_points, moved_points
+from pair_drive_core.driving.synchronizer import SynchronizerConfig
+from pair_drive_core.driving.topics import CAMERA_TOPICS
 from pair_drive_core.scene import DrivingCommand, EgoStatus
 from pair_drive_core.town import navsim_calibration
 

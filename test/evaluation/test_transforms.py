@@ -5,11 +5,11 @@ from types import SimpleNamespace as Box
 import numpy as np
 import pytest
 
+from pair_drive_core.driving.messages import MessageError, TransformTree
+from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings
+from pair_drive_core.driving.sensor_feed import Extrinsics, SensorMounts
 from pair_drive_core.evaluation.bag_evaluation import evaluate_bag
 from pair_drive_core.evaluation.bag_reader import BagError, open_bag
-from pair_drive_core.evaluation.messages import MessageError, TransformTree
-from pair_drive_core.evaluation.planner_settings import PlannerKind, PlannerSettings
-from pair_drive_core.evaluation.sensor_feed import Extrinsics, SensorMounts
 from pair_drive_core.town import navsim_calibration
 
 TF = PlannerSettings(planner=PlannerKind.CONSTANT_VELOCITY, extrinsics=Extrinsics.TF)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from pair_drive_core.driving.fallback import comfortable_stop
+from pair_drive_core.driving.guarded_planner import GuardedPlanner
+from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.geometry import compose_se2
 from pair_drive_core.planning.plan import Plan, PlanSource
-from pair_drive_core.policies.fallback import comfortable_stop
-from pair_drive_core.policies.guarded_planner import GuardedPlanner
-from pair_drive_core.policies.output_guard import GuardLimits
 from pair_drive_core.scene import AgentInput, DrivingCommand, EgoStatus
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.policies.output_guard import GuardLimits, guard_violations
+from pair_drive_core.driving.output_guard import GuardLimits, guard_violations
 from pair_drive_core.scene import DrivingCommand, EgoStatus
 
 LIMITS = GuardLimits()

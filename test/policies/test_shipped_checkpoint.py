@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from pair_drive_core.driving.guarded_planner import GuardedPlanner
+from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.models import load_checkpoint
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.policies import SHIPPED_CHECKPOINT, load_planner
-from pair_drive_core.policies.guarded_planner import GuardedPlanner
-from pair_drive_core.policies.output_guard import GuardLimits
 from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator
 
 TEST_TOWN = 20500

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pair_drive_core.policies.ego_track import MotionSample
-from pair_drive_core.policies.synchronizer import COMMAND, LIDAR, ODOMETRY, Synchronizer, SynchronizerConfig
+from pair_drive_core.driving.ego_track import MotionSample
+from pair_drive_core.driving.synchronizer import COMMAND, LIDAR, ODOMETRY, Synchronizer, SynchronizerConfig
 from pair_drive_core.scene import DrivingCommand
 
 CAMERAS = ("CAM_L0", "CAM_F0", "CAM_R0")

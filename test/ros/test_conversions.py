@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.evaluation.messages import MessageError
-from pair_drive_core.evaluation.sensor_feed import SensorFeed, SensorMounts
-from pair_drive_core.evaluation.topics import CAMERA_TOPICS, INPUT_TOPICS, InputKind
+from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.messages import MessageError
+from pair_drive_core.driving.sensor_feed import SensorFeed, SensorMounts
+from pair_drive_core.driving.synchronizer import SynchronizerConfig
+from pair_drive_core.driving.topics import CAMERA_TOPICS, INPUT_TOPICS, InputKind
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
-from pair_drive_core.policies.guarded_planner import GuardedPlan
-from pair_drive_core.policies.synchronizer import SynchronizerConfig
 from pair_drive_core.scene import (
     CameraCalibration,
     CameraImage,
@@ -209,7 +209,7 @@ def test_diagnostics_carry_levels_and_readable_numbers():
 def test_transforms_of_cameras_and_ego_come_back_as_they_were(yaw):
     from types import SimpleNamespace
 
-    from pair_drive_core.evaluation.messages import TransformTree, mount_rotation
+    from pair_drive_core.driving.messages import TransformTree, mount_rotation
     from pair_drive_ros.conversions.transforms import to_camera_transform, to_ego_transform
 
     body_r_optical = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])

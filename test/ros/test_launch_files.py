@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from pair_drive_core.evaluation import topics
+from pair_drive_core.driving import topics
 from pair_drive_ros.nodes import bag_recorder_node, town_simulator_node
 from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS
 
@@ -147,7 +147,7 @@ def test_parameter_files_name_only_parameters_of_the_planner(name):
 
 
 def test_the_cores_list_of_node_only_parameters_is_the_nodes():
-    from pair_drive_core.evaluation.planner_settings import NODE_ONLY
+    from pair_drive_core.driving.planner_settings import NODE_ONLY
     from pair_drive_ros.planner_parameters import NODE_PARAMETERS
 
     assert {parameter.name for parameter in NODE_PARAMETERS} | {"use_sim_time"} == NODE_ONLY

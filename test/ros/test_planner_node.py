@@ -76,7 +76,7 @@ def test_the_lifecycle_is_walked_and_an_inactive_node_publishes_nothing(planner_
 def test_compressed_pictures_and_other_topic_names(planner_process, rig, peer):
     from sensor_msgs.msg import CompressedImage
 
-    from pair_drive_core.evaluation.topics import CAMERA_TOPICS
+    from pair_drive_core.driving.topics import CAMERA_TOPICS
     from pair_drive_ros.conversions.images import image_rgb, to_compressed_image
 
     remap = "odometry:=/vehicle/odometry"

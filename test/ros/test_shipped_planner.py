@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.evaluation.planner_settings import PlannerSettings
+from pair_drive_core.driving.planner_settings import PlannerSettings
+from pair_drive_core.evaluation.town_drive import TownDrive
 from pair_drive_core.geometry import relative_se2
 from pair_drive_core.scene import AgentInput
-from pair_drive_ros.town_drive import TownDrive
 
 
 def publishers(peer):
-    from pair_drive_core.evaluation.topics import INPUT_TOPICS, InputKind
+    from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind
     from pair_drive_ros.message_types import message_type
 
     wanted = [e for e in INPUT_TOPICS.values() if e.kind not in (InputKind.COMPRESSED_IMAGE, InputKind.TRANSFORMS)]
@@ -19,7 +19,7 @@ def publishers(peer):
 
 
 def town_messages(readings):
-    from pair_drive_core.evaluation.topics import CAMERA_TOPICS
+    from pair_drive_core.driving.topics import CAMERA_TOPICS
     from pair_drive_ros.conversions.camera_info import to_camera_info
     from pair_drive_ros.conversions.commands import to_driving_command
     from pair_drive_ros.conversions.images import to_image

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pair_drive_core.evaluation.town_drive import STEP_US, TownDrive
 from pair_drive_core.scene import FRONT_CAMERAS
 from pair_drive_core.simulation.plan_follower import TimedPlan
-from pair_drive_ros.town_drive import STEP_US, TownDrive
 
 
 @pytest.fixture

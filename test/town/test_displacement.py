@@ -6,7 +6,7 @@ import torch
 
 from pair_drive_core.geometry import transform_points
 from pair_drive_core.town import SceneCutter, TownSensors, TownSimulator
-from pair_drive_core.town.displacement import Displacement, displaced, draw_displacement
+from pair_drive_core.town.data.displacement import Displacement, displaced, draw_displacement
 
 
 def moving(simulator: TownSimulator, step: int) -> int:

@@ -9,17 +9,17 @@ import torch
 from typer.testing import CliRunner
 
 from pair_drive_core.cli.navsim import app
-from pair_drive_core.datasets.navsim_dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim_export import ExportLog, export_log, export_navsim
-from pair_drive_core.datasets.navsim_scenes import build_agent_input, build_scene
-from pair_drive_core.datasets.nuplan_map import MAP_LOCATIONS
-from pair_drive_core.datasets.nuplan_maps import NuplanMapLibrary
-from pair_drive_core.datasets.scene_filter import SceneFilter, Split, read_split
+from pair_drive_core.datasets.maps.nuplan_map import MAP_LOCATIONS
+from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
+from pair_drive_core.datasets.navsim.export import ExportLog, export_log, export_navsim
+from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_split
+from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene
 from pair_drive_core.scene import FRONT_CAMERAS, SceneError
 from pair_drive_core.town import SceneCutter, Town, TownConfig, TownSensors, TownSimulator
-from pair_drive_core.town.navsim_export import TownExport, export_towns
-from pair_drive_core.town.navsim_log import TownBlobs, frame_at, log_name, town_log
-from pair_drive_core.town.navsim_map import nuplan_map
+from pair_drive_core.town.data.navsim_export import TownExport, export_towns
+from pair_drive_core.town.data.navsim_log import TownBlobs, frame_at, log_name, town_log
+from pair_drive_core.town.data.navsim_map import nuplan_map
 
 LAYOUT, SEED = 20001, 1
 EXPORT = TownExport((LAYOUT, 20002, 20003, 20004, 20005), SEED, vehicles=1, seconds=7.0, sensors=False)

@@ -7,9 +7,9 @@ from shapely.geometry import Polygon as ShapelyPolygon
 from shapely.ops import unary_union
 
 from pair_drive_core.town import LayoutConfig, Town, TownConfig
-from pair_drive_core.town.layout import JunctionKind, draw_layout
-from pair_drive_core.town.network import RoadNetwork, Turn
-from pair_drive_core.town.network_builder import build_network
+from pair_drive_core.town.streets.layout import JunctionKind, draw_layout
+from pair_drive_core.town.streets.network import RoadNetwork, Turn
+from pair_drive_core.town.streets.network_builder import build_network
 
 
 def wrapped(angle: np.ndarray) -> np.ndarray:

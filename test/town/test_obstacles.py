@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pair_drive_core.geometry import box_corners, boxes_intersect
-from pair_drive_core.town import Town, TownConfig, TownSimulator, flaws
-from pair_drive_core.town.flaws import Flaw, Profile
-from pair_drive_core.town.moments import Moment
+from pair_drive_core.town import Town, TownConfig, TownSimulator
+from pair_drive_core.town.traffic import flaws
+from pair_drive_core.town.traffic.flaws import Flaw, Profile
+from pair_drive_core.town.traffic.moments import Moment
 
 BLOCKED = TownConfig(flaw_rate=1e-9, blocked_share=1.0)
 DISTURBED = TownConfig(flaw_rate=0.5, blocked_share=0.0, construction_zones=6)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.datasets.scene_cache import SceneCache
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.geometry import points_in_polygon, relative_se2
 from pair_drive_core.scene import DrivingCommand, MapLayer, ObjectType, Scene, SceneError
 from pair_drive_core.scoring import Metric, score
 from pair_drive_core.town import SceneCutter, TownConfig, TownSimulator
-from pair_drive_core.town.splits import TownSplit, split_of, town_of
-from pair_drive_core.town.town_archive import make_archive, read_inputs
-from pair_drive_core.town.town_scenes import SensorSize, TownScene, scene_pairs_of_town, scenes_of_town
+from pair_drive_core.town.data.archive import make_archive, read_inputs
+from pair_drive_core.town.data.splits import TownSplit, split_of, town_of
+from pair_drive_core.town.data.town_scenes import SensorSize, TownScene, scene_pairs_of_town, scenes_of_town
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "town_scenes.json"
 DECIMALS = 4

@@ -20,10 +20,10 @@ from pair_drive_core.town import (
     navsim_calibration,
     stitch_calibrations,
 )
-from pair_drive_core.town.contact_sheet import SheetEntry, draw_sheet
-from pair_drive_core.town.lidar import cast_ranges, lidar_raster
-from pair_drive_core.town.projection import project
-from pair_drive_core.town.world import Shape
+from pair_drive_core.town.data.contact_sheet import SheetEntry, draw_sheet
+from pair_drive_core.town.sensing.lidar import cast_ranges, lidar_raster
+from pair_drive_core.town.sensing.projection import project
+from pair_drive_core.town.sensing.world import Shape
 
 QUIET = LidarConfig(rings=5, columns=360, lowest_deg=-20.0, highest_deg=0.0, noise_m=0.0, drop_out=0.0)
 

@@ -6,8 +6,8 @@ import pytest
 from pair_drive_core.scene import SceneError
 from pair_drive_core.scoring import Metric
 from pair_drive_core.town import TownConfig
-from pair_drive_core.town.splits import TownSplit
-from pair_drive_core.town.statistics import PLANNERS, ScoredScenes, score_split, town_statistics
+from pair_drive_core.town.data.splits import TownSplit
+from pair_drive_core.town.data.statistics import PLANNERS, ScoredScenes, score_split, town_statistics
 
 
 def scored(column: dict[str, list[float]], flaws: tuple[tuple[str, ...], ...]) -> ScoredScenes:

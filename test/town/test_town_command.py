@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pair_drive_core.cli.main import app
-from pair_drive_core.datasets.scene_cache import SceneCache
+from pair_drive_core.datasets.cache.scene_cache import SceneCache
 
 runner = CliRunner()
 

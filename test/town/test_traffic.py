@@ -7,9 +7,9 @@ import torch
 from pair_drive_core.geometry import box_corners, boxes_intersect
 from pair_drive_core.scene import SceneError
 from pair_drive_core.town import SceneCutter, Town, TownConfig, TownSimulator
-from pair_drive_core.town.flaws import Flaw
-from pair_drive_core.town.moments import Moment
-from pair_drive_core.town.signals import ALL_RED_S, YELLOW_S, Light, SignalPlan
+from pair_drive_core.town.streets.signals import ALL_RED_S, YELLOW_S, Light, SignalPlan
+from pair_drive_core.town.traffic.flaws import Flaw
+from pair_drive_core.town.traffic.moments import Moment
 
 CAREFUL = TownConfig(vehicles=30, demonstrators=10, flaw_rate=0.0)
 

@@ -7,7 +7,7 @@ import torch
 
 from pair_drive_core.models import PairModel, RewardFormula, load_checkpoint
 from pair_drive_core.models.presets import tiny_config
-from pair_drive_core.town.splits import TownSplit
+from pair_drive_core.town.data.splits import TownSplit
 from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig

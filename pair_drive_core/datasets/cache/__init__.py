@@ -1,0 +1,1 @@
+"""Cache: scenes packed once, read many times."""

@@ -1,0 +1,267 @@
+"""Scenes of a data set as checksummed records of tensors, memory-mapped; no pickles, no classes in the files.
+
+A cache is a folder with two files for every log: `<log>.scenes` holds the packed scenes one after the other, and
+`<log>.json`, written last, says where each one starts, its checksum, and what the file was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from pair_drive_core.datasets.atomic import write_bytes
+from pair_drive_core.datasets.cache.codec import FORMAT as SCENE_FORMAT
+from pair_drive_core.datasets.cache.codec import decode_scene
+from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
+from pair_drive_core.scene import Scene, SceneError
+
+CACHE_FORMAT = "pair_drive_scene_cache/1"
+"""Name and version of the layout."""
+
+
+@dataclass(frozen=True)
+class SkippedScene:
+    """Something that could not be read and was left out on request.
+
+    Attributes:
+        token: the scene; None where a whole log could not be read.
+        problem: the error, which names the file.
+    """
+
+    token: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class PackedScene:
+    """A scene that is to be written.
+
+    Attributes:
+        token: the scene.
+        end_token: see `SceneRecord`.
+        data: the packed scene.
+    """
+
+    token: str
+    end_token: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class SceneRecord:
+    """Where a scene lies in its log's file.
+
+    Attributes:
+        token: the scene.
+        end_token: its last frame; of a second-stage scene, the frame that it follows.
+        offset: first byte.
+        length: bytes.
+        crc32: checksum of the bytes.
+    """
+
+    token: str
+    end_token: str
+    offset: int
+    length: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The scenes of one log.
+
+    Attributes:
+        name: the log.
+        source: fingerprint of what it was made from.
+        sha256: checksum of the scenes file.
+        records: the scenes, in time order.
+        skipped: what was left out.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    records: tuple[SceneRecord, ...]
+    skipped: tuple[SkippedScene, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the scenes file."""
+        return sum(record.length for record in self.records)
+
+
+def write_shard(root: Path, name: str, source: str, scenes: list[PackedScene], skipped: list[SkippedScene]) -> Shard:
+    """Write the two files of a log.
+
+    Args:
+        root: cache folder.
+        name: the log.
+        source: fingerprint of what the scenes were made from.
+        scenes: in time order.
+        skipped: what was left out.
+    """
+    content = b"".join(scene.data for scene in scenes)
+    starts = accumulate((len(scene.data) for scene in scenes), initial=0)
+    records = tuple(
+        SceneRecord(scene.token, scene.end_token, start, len(scene.data), zlib.crc32(scene.data))
+        for scene, start in zip(scenes, starts, strict=False)
+    )
+    shard = Shard(name, source, hashlib.sha256(content).hexdigest(), records, tuple(skipped))
+    index = {"format": CACHE_FORMAT, "scene_format": SCENE_FORMAT, **asdict(shard)}
+    write_bytes(_scenes_path(root, name), content)
+    write_bytes(_index_path(root, name), json.dumps(index).encode())
+    return shard
+
+
+def read_shard(root: Path, name: str) -> Shard:
+    """Read the index of a log.
+
+    Raises:
+        FileNotFoundError: if the log is not in the cache.
+        DatasetError: if the index is torn or of another version.
+    """
+    path = _index_path(root, name)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such cache index")
+    try:
+        index = json.loads(path.read_bytes())
+        versions = (index["format"], index["scene_format"])
+        if versions != (CACHE_FORMAT, SCENE_FORMAT):
+            raise DatasetError(path, f"expected {(CACHE_FORMAT, SCENE_FORMAT)}, got {versions}; build the cache again")
+        records = tuple(SceneRecord(**record) for record in index["records"])
+        skipped = tuple(SkippedScene(**entry) for entry in index["skipped"])
+        return Shard(index["name"], index["source"], index["sha256"], records, skipped)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise DatasetError(path, f"torn cache index ({error}); build the cache again") from error
+
+
+def shard_problem(root: Path, shard: Shard) -> str | None:
+    """What is wrong with the scenes file of a log; None where it is whole.
+
+    Args:
+        root: cache folder.
+        shard: the log's index.
+    """
+    path = _scenes_path(root, shard.name)
+    if not path.is_file():
+        return f"{path}: no such file"
+    content = path.read_bytes()
+    if len(content) != shard.size:
+        return f"{path}: expected {shard.size} bytes, got {len(content)}"
+    if hashlib.sha256(content).hexdigest() != shard.sha256:
+        return f"{path}: checksum differs from the index"
+    return None
+
+
+class SceneCache:
+    """Read access by number or by token; can be handed to other processes."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the indices; scenes stay on disk.
+
+        Args:
+            root: cache folder.
+
+        Raises:
+            FileNotFoundError: if there is no cache.
+            DatasetError: if an index is torn or of another version.
+        """
+        self.root = root
+        names = sorted(path.stem for path in root.glob("*.json")) if root.is_dir() else []
+        if not names:
+            raise FileNotFoundError(f"{root}: no scene cache there; make one with `pair-drive cache build`")
+        self.shards = tuple(read_shard(root, name) for name in names)
+        self._ends = list(accumulate(len(shard.records) for shard in self.shards))
+        self._places = {record.token: (shard, record) for shard in self.shards for record in shard.records}
+        self._maps: dict[str, mmap.mmap] = {}
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Names of all scenes, log by log."""
+        return tuple(record.token for shard in self.shards for record in shard.records)
+
+    @property
+    def skipped(self) -> tuple[SkippedScene, ...]:
+        """What was left out when the cache was built."""
+        return tuple(entry for shard in self.shards for entry in shard.skipped)
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return self._ends[-1]
+
+    def __getitem__(self, number: int) -> Scene:
+        """A scene by its number.
+
+        Raises:
+            IndexError: if there are not so many.
+            DatasetError: if the scene's bytes are torn.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"scene {number} of {len(self)}")
+        which = bisect_right(self._ends, number)
+        shard = self.shards[which]
+        return self._read(shard, shard.records[number - self._ends[which]])
+
+    def __iter__(self) -> Iterator[Scene]:
+        """All scenes, log by log."""
+        return (self._read(shard, record) for shard in self.shards for record in shard.records)
+
+    def scene(self, token: str) -> Scene:
+        """A scene by its name.
+
+        Raises:
+            UnknownTokenError: if the cache does not hold it.
+            DatasetError: if the scene's bytes are torn.
+        """
+        if token not in self._places:
+            raise UnknownTokenError(self.root, f"no scene {token!r} among {len(self)} scenes")
+        return self._read(*self._places[token])
+
+    def verify(self) -> list[str]:
+        """Check every scenes file against its checksum.
+
+        Returns:
+            One line for every file that is not whole.
+        """
+        problems = (shard_problem(self.root, shard) for shard in self.shards)
+        return [problem for problem in problems if problem is not None]
+
+    def _read(self, shard: Shard, record: SceneRecord) -> Scene:
+        path = _scenes_path(self.root, shard.name)
+        data = self._bytes(shard, path)[record.offset : record.offset + record.length]
+        if zlib.crc32(data) != record.crc32:
+            raise DatasetError(path, f"scene {record.token} is torn; build the cache again")
+        try:
+            return decode_scene(data, validate=False)  # it was valid when it was written, and its checksum holds
+        except SceneError as error:
+            raise DatasetError(path, f"scene {record.token}: {error}") from error
+
+    def _bytes(self, shard: Shard, path: Path) -> mmap.mmap:
+        if shard.name not in self._maps:
+            try:
+                with path.open("rb") as file:
+                    self._maps[shard.name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (FileNotFoundError, ValueError) as error:
+                raise DatasetError(
+                    path, "scenes file is missing or empty; `pair-drive cache build` makes it"
+                ) from error
+        return self._maps[shard.name]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Open files stay behind."""
+        return {**self.__dict__, "_maps": {}}
+
+
+def _scenes_path(root: Path, name: str) -> Path:
+    return root / f"{name}.scenes"
+
+
+def _index_path(root: Path, name: str) -> Path:
+    return root / f"{name}.json"

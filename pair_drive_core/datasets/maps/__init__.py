@@ -1,0 +1,1 @@
+"""Maps: nuPlan's vector maps, read, written, tiled and searched."""

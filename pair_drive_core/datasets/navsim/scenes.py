@@ -1,0 +1,257 @@
+"""Frames of a log and a map become a `Scene` and an `AgentInput`, value for value as the official loader has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pair_drive_core.datasets.maps.map_index import MapIndex
+from pair_drive_core.datasets.maps.scene_map import map_parts
+from pair_drive_core.datasets.navsim.blobs import MAX_INTENSITY, read_jpeg, read_pcd
+from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US, OBJECT_NAMES, NavsimFrame
+from pair_drive_core.datasets.quaternions import quaternion_to_matrix, quaternion_to_yaw
+from pair_drive_core.geometry import relative_se2
+from pair_drive_core.scene import (
+    FRONT_CAMERAS,
+    OBJECT_STATE_SIZE,
+    PACIFICA,
+    PLAN_STEPS,
+    AgentInput,
+    CameraCalibration,
+    CameraImage,
+    EgoHistory,
+    EgoState,
+    EgoStatus,
+    LidarSweep,
+    Scene,
+    SceneError,
+    TrackedObjects,
+    Trajectory,
+    VehicleParameters,
+)
+
+HISTORY_FRAMES = 4
+"""Frames up to and with t0."""
+FEWEST_FUTURE_FRAMES = 8
+"""4 s, what a score looks at."""
+MOST_FUTURE_FRAMES = 10
+"""5 s, what the older metric's time to collision looks at."""
+TIME_TOLERANCE_US = 150_000
+"""A step between two frames that is further from 0.5 s than this is a gap in the log."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def build_scene(
+    frames: Sequence[NavsimFrame],
+    index: MapIndex,
+    history_frames: int = HISTORY_FRAMES,
+    vehicle: VehicleParameters = PACIFICA,
+    demonstrated: bool = True,
+) -> Scene:
+    """Put together what a plan at t0 is scored against.
+
+    Args:
+        frames: `history_frames` up to t0, then at least 8 (4 s) and at most 10 (5 s) that are looked at.
+        index: the map of the frames' city.
+        history_frames: how many frames end at t0.
+        vehicle: measures of the ego.
+        demonstrated: whether the ego's future in the frames is a demonstration; synthetic scenes have none.
+
+    Raises:
+        SceneError: if frames are missing, apart in time, without annotations, or the route does not fit the map.
+    """
+    _check_frames(frames, history_frames, FEWEST_FUTURE_FRAMES)
+    now = frames[history_frames - 1]
+    future = frames[history_frames - 1 : history_frames + MOST_FUTURE_FRAMES]
+    history = _history(frames[:history_frames])
+    lights = [frame.traffic_lights for frame in future]
+    parts = map_parts(index, history.pose[-1].numpy(), _route_ids(now), lights, vehicle)
+    return Scene(
+        token=now.token,
+        time_us=now.timestamp_us,
+        ego=EgoState.at(history.pose[-1], history.velocity[-1], history.acceleration[-1]),
+        history=history,
+        objects=_objects(future),
+        map=parts.polygons,
+        route=parts.route,
+        lights=parts.lights,
+        lanes=parts.lanes,
+        planner_lights=parts.planner_lights,
+        human=_human(future) if demonstrated else None,
+        vehicle=vehicle,
+        flaws=now.flaws if demonstrated else (),
+    )
+
+
+def build_agent_input(
+    frames: Sequence[NavsimFrame],
+    blobs: Path,
+    cameras: Sequence[str] = FRONT_CAMERAS,
+    with_lidar: bool = True,
+) -> AgentInput:
+    """What a planner may look at, at the last of the given frames.
+
+    Args:
+        frames: the history; the last one is t0.
+        blobs: sensor folder of the split.
+        cameras: which pictures to read.
+        with_lidar: whether to read the point cloud.
+
+    Raises:
+        FileNotFoundError: naming a picture or point cloud that is not there.
+        DatasetError: naming a file that is torn.
+        SceneError: if frames are missing or apart in time.
+    """
+    _check_frames(frames, len(frames), 0)
+    now = frames[-1]
+    history = _history(frames)
+    local = relative_se2(history.pose[-1], history.pose).to(torch.float32).numpy().astype(np.float64)
+    status = tuple(
+        EgoStatus(
+            frame.timestamp_us,
+            local[i],
+            history.velocity[i].numpy(),
+            history.acceleration[i].numpy(),
+            frame.driving_command,
+        )
+        for i, frame in enumerate(frames)
+    )
+    pictures = {name: _read_camera(now, name, blobs) for name in cameras}
+    return AgentInput(status, pictures, _read_lidar(now, blobs) if with_lidar else None)
+
+
+def camera_calibrations(frame: NavsimFrame, width_px: int, height_px: int) -> Mapping[str, CameraCalibration]:
+    """Calibrations of all cameras of a frame, in the ego frame.
+
+    Args:
+        frame: where the cameras are recorded.
+        width_px: picture width.
+        height_px: picture height.
+    """
+    rotation = quaternion_to_matrix(frame.lidar_rotation)
+    return {
+        name: CameraCalibration(
+            name,
+            width_px,
+            height_px,
+            camera.intrinsics,
+            rotation @ camera.lidar_r_camera,
+            rotation @ camera.lidar_t_camera + frame.lidar_translation,
+            camera.distortion,
+        )
+        for name, camera in frame.cameras.items()
+    }
+
+
+def _check_frames(frames: Sequence[NavsimFrame], history_frames: int, future_frames: int) -> None:
+    if len(frames) < history_frames + future_frames or not frames:
+        raise SceneError(f"expected {history_frames} + {future_frames} frames, got {len(frames)}")
+    for before, after in pairwise(frames):
+        step_us = after.timestamp_us - before.timestamp_us
+        if abs(step_us - FRAME_INTERVAL_US) > TIME_TOLERANCE_US:
+            raise SceneError(
+                f"frames {before.token} and {after.token}: expected about {FRAME_INTERVAL_US / 1e6} s between them, "
+                f"got {step_us / 1e6:.3f} s (a time gap)"
+            )
+
+
+def _history(frames: Sequence[NavsimFrame]) -> EgoHistory:
+    """Past ego states; the official loader keeps velocity and acceleration in single precision."""
+    poses = [[*frame.ego_translation[:2].tolist(), quaternion_to_yaw(frame.ego_rotation)] for frame in frames]
+    velocity = np.array([frame.ego_velocity for frame in frames]).astype(np.float32).astype(np.float64)
+    acceleration = np.array([frame.ego_acceleration for frame in frames]).astype(np.float32).astype(np.float64)
+    return EgoHistory(
+        torch.tensor([frame.timestamp_us for frame in frames], dtype=torch.int64),
+        torch.tensor(poses, dtype=torch.float64),
+        torch.from_numpy(velocity),
+        torch.from_numpy(acceleration),
+    ).validate()
+
+
+def _route_ids(frame: NavsimFrame) -> list[int]:
+    try:
+        return [int(fid) for fid in frame.roadblock_ids]
+    except ValueError as error:
+        raise SceneError(f"frame {frame.token}: expected roadblock ids that are numbers ({error})") from error
+
+
+def _human(frames: Sequence[NavsimFrame]) -> Trajectory:
+    poses = _history(frames[: PLAN_STEPS + 1]).pose
+    return Trajectory(relative_se2(poses[0], poses[1:]))
+
+
+def _objects(frames: Sequence[NavsimFrame]) -> TrackedObjects:
+    """Tracks in the global frame; a track keeps the class and the size it is first seen with."""
+    row_of: dict[str, int] = {}
+    types: list[int] = []
+    sizes: list[FloatArray] = []
+    seen: list[tuple[int, list[int], FloatArray]] = []
+    for step, frame in enumerate(frames):
+        if frame.annotations is None:
+            raise SceneError(f"frame {frame.token} has no annotations")
+        kinds = [int(OBJECT_NAMES[name]) for name in frame.annotations.names]
+        for i, token in enumerate(frame.annotations.track_tokens):
+            if token not in row_of:
+                row_of[token] = len(row_of)
+                types.append(kinds[i])
+                sizes.append(frame.annotations.boxes[i, 3:6])
+        rows = [row_of[token] for token in frame.annotations.track_tokens]
+        seen.append((step, rows, _global_states(frame, kinds)))
+    states = np.zeros((len(frames), len(row_of), OBJECT_STATE_SIZE))
+    present = np.zeros((len(frames), len(row_of)), dtype=bool)
+    for step, rows, values in seen:
+        states[step, rows] = values
+        present[step, rows] = True
+    return TrackedObjects(
+        tuple(row_of),
+        torch.tensor(types, dtype=torch.int64),
+        torch.from_numpy(np.array(sizes).reshape(-1, 3)),
+        torch.from_numpy(states),
+        torch.from_numpy(present),
+        FRAME_INTERVAL_US / 1e6,
+    )
+
+
+def _global_states(frame: NavsimFrame, kinds: Sequence[int]) -> FloatArray:
+    """(N, 5): boxes and velocities turned from the ego frame; static objects do not move."""
+    assert frame.annotations is not None
+    boxes, velocity = frame.annotations.boxes, frame.annotations.velocities
+    yaw = quaternion_to_yaw(frame.ego_rotation)
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    heading = boxes[:, 6] + yaw
+    moves = np.array(kinds, dtype=np.int64).reshape(-1) <= int(OBJECT_NAMES["bicycle"])
+    return np.column_stack(
+        (
+            boxes[:, 0] * cos - boxes[:, 1] * sin + frame.ego_translation[0],
+            boxes[:, 0] * sin + boxes[:, 1] * cos + frame.ego_translation[1],
+            np.arctan2(np.sin(heading), np.cos(heading)),
+            np.where(moves, velocity[:, 0] * cos - velocity[:, 1] * sin, 0.0),
+            np.where(moves, velocity[:, 0] * sin + velocity[:, 1] * cos, 0.0),
+        )
+    )
+
+
+def _read_camera(frame: NavsimFrame, name: str, blobs: Path) -> CameraImage:
+    if name not in frame.cameras:
+        raise SceneError(f"frame {frame.token} has no camera {name}; it has {sorted(frame.cameras)}")
+    rgb = read_jpeg(blobs / frame.cameras[name].data_path)
+    height, width = rgb.shape[:2]
+    return CameraImage(camera_calibrations(frame, width, height)[name], rgb, frame.timestamp_us).validate()
+
+
+def _read_lidar(frame: NavsimFrame, blobs: Path) -> LidarSweep:
+    if frame.lidar_path is None:
+        raise SceneError(f"frame {frame.token} has no LiDAR point cloud")
+    cloud = read_pcd(blobs / frame.lidar_path)
+    rotation = quaternion_to_matrix(frame.lidar_rotation)
+    xyz = cloud.xyz
+    if not (np.array_equal(rotation, np.eye(3)) and not frame.lidar_translation.any()):
+        xyz = (cloud.xyz @ rotation.T + frame.lidar_translation).astype(np.float32)
+    points = np.column_stack((xyz, cloud.intensity / np.float32(MAX_INTENSITY))).astype(np.float32)
+    return LidarSweep(points, frame.timestamp_us).validate()

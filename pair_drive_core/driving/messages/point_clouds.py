@@ -1,0 +1,97 @@
+"""sensor_msgs/PointCloud2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pair_drive_core.driving.messages.errors import MessageError
+
+_DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+"""sensor_msgs/PointField's datatypes as NumPy kinds."""
+_FLOAT32 = 7
+
+
+class PointCloudLike(Protocol):
+    """sensor_msgs/PointCloud2."""
+
+    height: int
+    width: int
+    fields: Sequence[Any]
+    is_bigendian: bool
+    point_step: int
+    row_step: int
+    data: Any
+
+
+def cloud_points(message: PointCloudLike) -> npt.NDArray[np.float32]:
+    """The finite points of a cloud; fields may come in any order and either endianness.
+
+    Returns:
+        (P, 4) float32: x, y, z in m in the sensor's frame, intensity in [0, 1] (0 where the cloud has none; integers
+        are divided by their type's largest value).
+
+    Raises:
+        MessageError: for a field that is missing or not float32, or data that do not fill the stated size.
+    """
+    height, width = int(message.height), int(message.width)
+    step, row_step = int(message.point_step), int(message.row_step)
+    fields = {str(field.name): field for field in message.fields}
+    order = ">" if message.is_bigendian else "<"
+    _check_fields(fields, step)
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if height * width == 0:
+        return np.zeros((0, 4), dtype=np.float32)
+    if row_step < width * step:
+        raise MessageError(
+            f"point cloud row_step: expected at least {width * step} bytes for {width} points, got {row_step}"
+        )
+    if data.size < row_step * (height - 1) + width * step:
+        raise MessageError(f"point cloud data: expected {row_step * height} bytes ({height} rows), got {data.size}")
+    names = [name for name in ("x", "y", "z", "intensity") if name in fields]
+    layout = np.dtype(
+        {
+            "names": names,
+            "formats": [order + _DATATYPES[int(fields[name].datatype)] for name in names],
+            "offsets": [int(fields[name].offset) for name in names],
+            "itemsize": step,
+        }
+    )
+    rows = [np.frombuffer(data, layout, width, row * row_step) for row in range(height)]
+    cloud = np.concatenate(rows) if height > 1 else rows[0]
+    points = np.zeros((cloud.shape[0], 4), dtype=np.float32)
+    for column, name in enumerate(names):
+        points[:, column] = _intensity(cloud[name]) if name == "intensity" else cloud[name]
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def _check_fields(fields: dict[str, Any], step: int) -> None:
+    """Whether x, y, z are there as float32, and everything lies inside a point."""
+    available = ", ".join(fields) or "none"
+    for name in ("x", "y", "z"):
+        if name not in fields:
+            raise MessageError(f"point cloud field {name!r}: expected as float32, available fields: {available}")
+        if int(fields[name].datatype) != _FLOAT32:
+            kind = _DATATYPES.get(int(fields[name].datatype), "unknown")
+            raise MessageError(
+                f"point cloud field {name!r}: expected float32 (7), got {fields[name].datatype} ({kind})"
+            )
+    for name in ("x", "y", "z", "intensity"):
+        if name not in fields:
+            continue
+        kind = _DATATYPES.get(int(fields[name].datatype), "")
+        if not kind:
+            raise MessageError(f"point cloud field {name!r}: expected a datatype 1..8, got {fields[name].datatype}")
+        end = int(fields[name].offset) + np.dtype(kind).itemsize
+        if end > step:
+            raise MessageError(f"point cloud field {name!r}: ends at byte {end} of a point of {step} bytes")
+
+
+def _intensity(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Intensities in [0, 1]."""
+    if np.issubdtype(values.dtype, np.integer):
+        return (values / np.iinfo(values.dtype).max).clip(0.0, 1.0).astype(np.float32)
+    return values.astype(np.float32).clip(0.0, 1.0)

@@ -1,0 +1,82 @@
+"""tf2_msgs/TFMessage: where sensors sit, as a tree of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from transforms3d.quaternions import quat2mat
+
+from pair_drive_core.driving.messages.errors import MessageError
+from pair_drive_core.scene.sensors import FloatArray
+
+_NORM_TOLERANCE = 0.01
+_MAX_DEPTH = 64
+
+
+class TransformsLike(Protocol):
+    """tf2_msgs/TFMessage."""
+
+    transforms: Sequence[Any]
+
+
+class TransformTree:
+    """The newest transform between each frame and its parent.
+
+    Sensors are fixed to the vehicle, so the time of a transform does not matter, whether it comes on /tf_static or,
+    as from some simulators, again and again on /tf.
+    """
+
+    def __init__(self) -> None:
+        self._parents: dict[str, tuple[str, FloatArray]] = {}
+
+    def add(self, message: TransformsLike) -> None:
+        """Take in all transforms of a message.
+
+        Raises:
+            MessageError: for a rotation that is none, or numbers that are not finite.
+        """
+        for entry in message.transforms:
+            child = str(entry.child_frame_id).lstrip("/")
+            self._parents[child] = (str(entry.header.frame_id).lstrip("/"), _matrix(child, entry.transform))
+
+    def lookup(self, target: str, source: str) -> FloatArray | None:
+        """(4, 4) `target_T_source`, which maps coordinates of the source frame into the target frame.
+
+        Args:
+            target: frame that coordinates are wanted in.
+            source: frame that they are given in.
+
+        Returns:
+            None as long as the frames are not connected.
+        """
+        from_target, from_source = self._chain(target.lstrip("/")), self._chain(source.lstrip("/"))
+        common = next((frame for frame in from_source if frame in from_target), None)
+        if common is None:
+            return None
+        return np.asarray(np.linalg.inv(from_target[common]) @ from_source[common], dtype=np.float64)
+
+    def _chain(self, frame: str) -> dict[str, FloatArray]:
+        """Transforms from a frame into itself, its parent, and so on to the root; nearest first."""
+        chain = {frame: np.eye(4)}
+        pose = np.eye(4)
+        while frame in self._parents and len(chain) < _MAX_DEPTH:
+            frame, parent_from_child = self._parents[frame]
+            if frame in chain:
+                break
+            pose = parent_from_child @ pose
+            chain[frame] = pose
+        return chain
+
+
+def _matrix(name: str, transform: Any) -> FloatArray:  # noqa: ANN401 - geometry_msgs/Transform of rclpy or rosbags
+    """(4, 4) homogeneous matrix of a transform."""
+    t, q = transform.translation, transform.rotation
+    x, y, z, w = (float(value) for value in (q.x, q.y, q.z, q.w))
+    matrix = np.eye(4)
+    matrix[:3, 3] = (t.x, t.y, t.z)
+    if not abs(np.sqrt(x * x + y * y + z * z + w * w) - 1.0) <= _NORM_TOLERANCE or not np.isfinite(matrix).all():
+        raise MessageError(f"transform of {name!r}: expected finite numbers and a unit quaternion, got {t} {q}")
+    matrix[:3, :3] = quat2mat((w, x, y, z))
+    return matrix

@@ -1,0 +1,164 @@
+"""All settings of the running planner, for the node and for bag evaluation alike; one parameter file serves both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pair_drive_core.driving.guarded_planner import INFERENCE_ERRORS, GuardedPlanner
+from pair_drive_core.driving.output_guard import GuardLimits
+from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed, SensorMounts
+from pair_drive_core.driving.synchronizer import SynchronizerConfig
+from pair_drive_core.driving.warm_up import warm_up
+from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
+from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
+from pair_drive_core.planning.planner import Planner
+from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT, load_planner
+
+_PARAMETERS_KEY = "ros__parameters"
+NODE_ONLY = frozenset(
+    {
+        "autostart",
+        "image_transport",
+        "sensor_reliability",
+        "sensor_depth",
+        "stale_after_s",
+        "startup_s",
+        "plan_period_s",
+        "diagnostics_period_s",
+        "publish_candidates",
+        "publish_markers",
+        "use_sim_time",
+    }
+)
+"""Parameters of the node that mean nothing to a bag."""
+
+
+class PlannerKind(str, Enum):
+    """Which planner runs."""
+
+    PARALLEL = "parallel"
+    CONSTANT_VELOCITY = "constant_velocity"
+
+
+@dataclass(frozen=True)
+class PlannerSettings:
+    """Settings of the running planner.
+
+    Attributes:
+        planner: which planner runs.
+        checkpoint: file with the trained networks; empty for the one that comes with the package.
+        device: torch device of the networks.
+        fallback_deceleration_mps2: of the comfortable stop.
+        extrinsics: whether the sensors' places come from `mount` or from transforms.
+        base_frame: name of the ego frame in the transforms.
+        sync: tolerances of the synchroniser.
+        guard: bounds of a plausible plan.
+        mount: where the sensors sit.
+    """
+
+    planner: PlannerKind = PlannerKind.PARALLEL
+    checkpoint: str = ""
+    device: str = "cpu"
+    fallback_deceleration_mps2: float = 2.0
+    extrinsics: Extrinsics = Extrinsics.PARAMETERS
+    base_frame: str = "base_link"
+    sync: SynchronizerConfig = field(default_factory=SynchronizerConfig)
+    guard: GuardLimits = field(default_factory=GuardLimits)
+    mount: SensorMounts = field(default_factory=SensorMounts)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values, one line each."""
+        found = [*self.sync.problems(), *self.guard.problems(), *self.mount.problems()]
+        if not self.fallback_deceleration_mps2 > 0:
+            value = self.fallback_deceleration_mps2
+            found.append(f"fallback_deceleration_mps2: expected a positive number, got {value}")
+        try:
+            torch.device(self.device)
+        except RuntimeError:
+            found.append(f"device: expected a torch device such as cpu or cuda:0, got {self.device!r}")
+        return found
+
+    def feed(self) -> SensorFeed:
+        """A new feed with these tolerances and mounts."""
+        return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame)
+
+    def guarded_planner(self) -> GuardedPlanner:
+        """Load the planner and let it plan once.
+
+        Raises:
+            ValueError: naming what is wrong with the settings or the checkpoint.
+            FileNotFoundError: if there is no such checkpoint.
+        """
+        problems = self.problems()
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        try:
+            planner = self._planner()
+        except (RuntimeError, AssertionError) as error:
+            # torch raises these for a device that this machine or this build of torch does not have.
+            raise ConfigurationError(f"device: cannot use {self.device!r} ({_one_line(error)})") from error
+        try:
+            warm_up(planner, self.mount)
+        except INFERENCE_ERRORS as error:
+            reason = f"{type(error).__name__}: {_one_line(error)}"
+            raise ConfigurationError(
+                f"{planner.name} on {self.device!r} cannot plan from blank readings ({reason})"
+            ) from error
+        return GuardedPlanner(planner, self.guard, self.fallback_deceleration_mps2)
+
+    def _planner(self) -> Planner:
+        if self.planner is PlannerKind.CONSTANT_VELOCITY:
+            return ConstantVelocityPlanner()
+        path = Path(self.checkpoint) if self.checkpoint else SHIPPED_CHECKPOINT
+        return load_planner(path, torch.device(self.device))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def settings_from_parameters(parameters: Mapping[str, Any]) -> PlannerSettings:
+    """Settings from ROS parameters, whose dotted names are groups (`sync.max_wait_s`) or nested mappings.
+
+    Raises:
+        ConfigurationError: for a name that is unknown or a value of a wrong type.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in parameters.items():
+        group, _, leaf = name.partition(".")
+        if leaf:
+            nested.setdefault(group, {})[leaf] = value
+        elif isinstance(value, Mapping):
+            nested.setdefault(group, {}).update(value)
+        else:
+            nested[name] = value
+    return config_from_mapping(PlannerSettings, nested)
+
+
+def read_parameter_file(path: Path) -> PlannerSettings:
+    """Settings from a ROS 2 parameter file, as the node reads it.
+
+    Args:
+        path: the YAML file; the parameters of its first node are taken.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ConfigurationError: if it is not a parameter file, or for a parameter that is unknown or of a wrong type.
+    """
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    groups = list(document.values()) if isinstance(document, Mapping) else []
+    if not groups or not isinstance(groups[0], Mapping) or _PARAMETERS_KEY not in groups[0]:
+        raise ConfigurationError(f"{path}: expected a ROS 2 parameter file (node name, then {_PARAMETERS_KEY!r})")
+    parameters = groups[0][_PARAMETERS_KEY] or {}
+    return settings_from_parameters({name: value for name, value in parameters.items() if name not in NODE_ONLY})

@@ -1,0 +1,294 @@
+"""From messages to what a planner may look at: the one way for live topics and for bags."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pair_drive_core.driving.ego_track import US_PER_S, MotionSample
+from pair_drive_core.driving.messages import (
+    MessageError,
+    TransformTree,
+    camera_calibration,
+    cloud_points,
+    compressed_image_rgb,
+    driving_command,
+    image_rgb,
+    linear_acceleration,
+    motion_sample,
+    mount_rotation,
+    stamp_us,
+)
+from pair_drive_core.driving.messages.camera_info import fit_calibration
+from pair_drive_core.driving.synchronizer import (
+    LIDAR,
+    SensorSet,
+    Synchronizer,
+    SynchronizerConfig,
+)
+from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic
+from pair_drive_core.scene import AgentInput, CameraCalibration, CameraImage, EgoStatus, LidarSweep
+from pair_drive_core.scene.sensors import FloatArray
+
+PointArray = npt.NDArray[np.float32]
+
+_MOUNT_SIZE = 6
+_DECODED_LATER = (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE, InputKind.LIDAR)
+
+
+@dataclass(frozen=True)
+class SensorMounts:
+    """Where the sensors sit: x, y, z in m and fixed-axis roll, pitch, yaw in rad, in the ego frame (`base_link`).
+
+    Attributes:
+        front_left: body frame (x forward, y left, z up) of CAM_L0.
+        front: of CAM_F0.
+        front_right: of CAM_R0.
+        lidar: frame of the point clouds.
+    """
+
+    front_left: tuple[float, ...] = (1.55, 0.42, 1.55, 0.0, 0.0, math.radians(55.0))
+    front: tuple[float, ...] = (1.66, 0.0, 1.55, 0.0, 0.0, 0.0)
+    front_right: tuple[float, ...] = (1.55, -0.42, 1.55, 0.0, 0.0, math.radians(-55.0))
+    lidar: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def of_camera(self, name: str) -> tuple[float, ...]:
+        """Mount of a camera by its NAVSIM name."""
+        return {"CAM_L0": self.front_left, "CAM_F0": self.front, "CAM_R0": self.front_right}[name]
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values, one line each."""
+        return [
+            f"mount of {name}: expected 6 finite numbers (x y z roll pitch yaw), got {list(values)}"
+            for name, values in vars(self).items()
+            if len(values) != _MOUNT_SIZE or not all(math.isfinite(value) for value in values)
+        ]
+
+
+class Extrinsics(str, Enum):
+    """Where the sensors' places on the vehicle are taken from."""
+
+    PARAMETERS = "parameters"
+    TF = "tf"
+
+
+@dataclass
+class FeedReport:
+    """Readings that could not be used since the start.
+
+    Attributes:
+        unusable: by topic.
+        last_error: the newest reason by topic; removed when the topic gives a usable reading again.
+    """
+
+    unusable: Counter[str] = field(default_factory=Counter)
+    last_error: dict[str, str] = field(default_factory=dict)
+
+
+class SensorFeed:
+    """Takes messages of the planner's input topics and gives synchronised inputs.
+
+    Images and clouds are kept as they came and decoded only when they belong to a complete set.
+
+    Args:
+        config: tolerances.
+        mounts: where the sensors sit.
+        extrinsics: TF takes their places from transforms instead of from `mounts`.
+        base_frame: name of the ego frame in the transforms.
+    """
+
+    def __init__(
+        self,
+        config: SynchronizerConfig,
+        mounts: SensorMounts,
+        extrinsics: Extrinsics = Extrinsics.PARAMETERS,
+        base_frame: str = "base_link",
+    ) -> None:
+        problems = mounts.problems()
+        if problems:
+            raise ValueError("; ".join(problems))
+        self.synchronizer: Synchronizer[tuple[InputTopic, Any]] = Synchronizer(config)
+        self.report = FeedReport()
+        self.odometry_frame = ""
+        self._mounts = mounts
+        self._extrinsics = extrinsics
+        self._base_frame = base_frame
+        self._transforms = TransformTree()
+        self._frames: dict[str, str] = {}
+        self._calibrations: dict[str, CameraCalibration] = {}
+
+    @property
+    def cameras_without_calibration(self) -> tuple[str, ...]:
+        """Cameras whose camera_info has not come yet."""
+        return tuple(name for name in self.synchronizer.config.cameras if name not in self._calibrations)
+
+    @property
+    def frames_without_transform(self) -> tuple[str, ...]:
+        """Frames of sensors that are not connected to the ego frame yet; none unless transforms are used."""
+        if self._extrinsics is Extrinsics.PARAMETERS:
+            return ()
+        frames = sorted(set(self._frames.values()))
+        return tuple(frame for frame in frames if self._transforms.lookup(self._base_frame, frame) is None)
+
+    def reset(self) -> None:
+        """Forget all readings (calibrations stay)."""
+        self.synchronizer.reset()
+
+    def receive(self, topic: str, message: Any) -> None:  # noqa: ANN401 - rclpy's and rosbags' messages share no type
+        """Take a message; one that cannot be used is counted and its reason kept.
+
+        Args:
+            topic: a key of `INPUT_TOPICS`.
+            message: of the topic's type.
+        """
+        entry = INPUT_TOPICS[topic]
+        try:
+            self._store(entry, message)
+        except MessageError as error:
+            self._refuse(entry, error)
+            return
+        if entry.kind not in _DECODED_LATER:
+            self.report.last_error.pop(topic, None)
+
+    def take(self) -> list[SensorSet[tuple[InputTopic, Any]]]:
+        """Sets that have become complete and can be decoded, oldest first; none before all sensors are calibrated."""
+        return [] if self.waiting_for else self.synchronizer.take()
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """What is still needed to know where the sensors look; sets are kept until then."""
+        lacking = (
+            ("camera_info of", self.cameras_without_calibration),
+            (f"transform to {self._base_frame} from", self.frames_without_transform),
+        )
+        return [f"no {what} {', '.join(names)}" for what, names in lacking if names]
+
+    def decode(self, readings: SensorSet[tuple[InputTopic, Any]]) -> AgentInput | None:
+        """What the planner may look at; None if a reading cannot be used (its reason is kept)."""
+        cameras: dict[str, CameraImage] = {}
+        for name, frame in readings.cameras.items():
+            entry, message = frame.payload
+            try:
+                rgb = image_rgb(message) if entry.kind is InputKind.IMAGE else compressed_image_rgb(message)
+                calibration = fit_calibration(self._calibration(name), rgb.shape[1], rgb.shape[0])
+            except MessageError as error:
+                self._refuse(entry, error)
+                return None
+            self.report.last_error.pop(entry.name, None)
+            cameras[name] = CameraImage(calibration, rgb, frame.time_us)
+        lidar = None
+        if readings.lidar is not None and readings.lidar_motion is not None:
+            entry, message = readings.lidar.payload
+            try:
+                in_ego = self._points_in_ego(cloud_points(message), str(message.header.frame_id))
+            except MessageError as error:
+                self._refuse(entry, error)
+                return None
+            self.report.last_error.pop(entry.name, None)
+            moved = moved_points(in_ego, readings.lidar_motion, readings.status[-1])
+            lidar = LidarSweep(moved, readings.lidar.time_us)
+        return AgentInput(readings.status, cameras, lidar)
+
+    def _store(self, entry: InputTopic, message: Any) -> None:  # noqa: ANN401 - as receive
+        """Hand a message to the synchroniser."""
+        synchronizer = self.synchronizer
+        if entry.kind is InputKind.CAMERA_INFO:
+            mount = self._mounts.of_camera(entry.camera)
+            self._calibrations[entry.camera] = camera_calibration(message, entry.camera, mount)
+            self._frames[entry.camera] = str(message.header.frame_id)
+        elif entry.kind is InputKind.TRANSFORMS:
+            self._transforms.add(message)
+        elif entry.kind is InputKind.ODOMETRY:
+            synchronizer.add_motion(motion_sample(message))
+            self.odometry_frame = str(message.header.frame_id)
+        elif entry.kind is InputKind.ACCELERATION:
+            synchronizer.add_acceleration(stamp_us(message.header.stamp), linear_acceleration(message))
+        elif entry.kind is InputKind.COMMAND:
+            synchronizer.add_command(stamp_us(message.header.stamp), driving_command(message))
+        else:
+            stream = entry.camera or LIDAR
+            if stream == LIDAR:
+                self._frames[LIDAR] = str(message.header.frame_id)
+            synchronizer.add_frame(stream, stamp_us(message.header.stamp), (entry, message))
+
+    def _calibration(self, camera: str) -> CameraCalibration:
+        """Calibration of a camera, with its place from transforms where those are used."""
+        calibration = self._calibrations[camera]
+        pose = self._ego_from(self._frames[camera])
+        if pose is None:
+            return calibration
+        return replace(calibration, ego_r_camera=pose[:3, :3], ego_t_camera=pose[:3, 3])
+
+    def _points_in_ego(self, points: PointArray, frame: str) -> PointArray:
+        """Points of the LiDAR in the ego frame."""
+        pose = self._ego_from(frame)
+        if pose is None:
+            return mounted_points(points, self._mounts.lidar)
+        moved = points.copy()
+        moved[:, :3] = points[:, :3] @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
+        return moved
+
+    def _ego_from(self, frame: str) -> FloatArray | None:
+        """Transform from a sensor's frame into the ego frame; None where parameters say where it sits.
+
+        Raises:
+            MessageError: if the frame is not connected to the ego frame.
+        """
+        if self._extrinsics is Extrinsics.PARAMETERS:
+            return None
+        pose = self._transforms.lookup(self._base_frame, frame)
+        if pose is None:
+            raise MessageError(f"no transform from {frame!r} to {self._base_frame!r}")
+        return pose
+
+    def _refuse(self, entry: InputTopic, error: MessageError) -> None:
+        self.report.unusable[entry.name] += 1
+        self.report.last_error[entry.name] = str(error)
+
+
+def mounted_points(points: PointArray, mount: tuple[float, ...]) -> PointArray:
+    """Points of a sensor in the ego frame.
+
+    Args:
+        points: (P, 4) float32, x, y, z in m in the sensor's frame, intensity.
+        mount: x, y, z, roll, pitch, yaw of the sensor in the ego frame.
+    """
+    if not any(mount):
+        return points
+    turned = points.copy()
+    turned[:, :3] = points[:, :3] @ mount_rotation(*mount[3:]).T.astype(np.float32) + np.array(
+        mount[:3], dtype=np.float32
+    )
+    return turned
+
+
+def moved_points(points: PointArray, then: MotionSample, now: EgoStatus) -> PointArray:
+    """Points seen from the ego at another moment, as if the world stood still.
+
+    Args:
+        points: (P, 4) float32 in the ego frame at `then`; m.
+        then: ego motion at the sweep's stamp.
+        now: ego status at t0.
+    """
+    if then.time_us == now.time_us:
+        return points
+    turn: float = float(then.pose[2] - now.pose[2])
+    offset: FloatArray = _rotation(-float(now.pose[2])) @ (then.pose[:2] - now.pose[:2])
+    moved = points.copy()
+    moved[:, :2] = points[:, :2] @ _rotation(turn).T.astype(np.float32) + offset.astype(np.float32)
+    return moved
+
+
+def _rotation(angle: float) -> FloatArray:
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+def age_s(now_us: int, stamp: int) -> float:
+    """Time since a stamp, s."""
+    return (now_us - stamp) / US_PER_S

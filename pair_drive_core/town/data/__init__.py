@@ -1,0 +1,1 @@
+"""Data: scenes, splits, archives, statistics and NAVSIM exports made of the life of towns."""

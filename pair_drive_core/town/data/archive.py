@@ -1,0 +1,180 @@
+"""Town scenes on disk: a scene cache with one shard a town, and beside it the network inputs of each shard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from pair_drive_core.datasets.atomic import write_bytes
+from pair_drive_core.datasets.cache.codec import encode_scene
+from pair_drive_core.datasets.cache.scene_cache import PackedScene, Shard, read_shard, shard_problem, write_shard
+from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.parallel import results_of
+from pair_drive_core.town.data.splits import TownSplit, town_of
+from pair_drive_core.town.data.town_scenes import SensorSize, TownScene, scenes_of_town
+from pair_drive_core.town.traffic.simulator import TownConfig
+
+SCENES_A_TOWN = 48
+"""Scenes taken of one town; more towns are worth more than more moments of one."""
+_FORMAT = "pair_drive_town/1"
+
+
+@dataclass(frozen=True)
+class TownJob:
+    """One town of an archive.
+
+    Attributes:
+        root: folder of the archive.
+        split: which towns.
+        number: which of them.
+        count: scenes to take.
+        sensors: size of the network inputs; None for none.
+        config: what towns hold.
+    """
+
+    root: Path
+    split: TownSplit
+    number: int
+    count: int
+    sensors: SensorSize | None
+    config: TownConfig
+
+    @property
+    def name(self) -> str:
+        """Name of the shard."""
+        layout, seed = town_of(self.split, self.number)
+        return f"town_{self.split.value}_{layout:05d}_{seed:07d}"
+
+    def source(self) -> str:
+        """Fingerprint of everything that decides the result."""
+        sensors = asdict(self.sensors) if self.sensors is not None else None
+        recipe = {"format": _FORMAT, "count": self.count, "sensors": sensors, "config": asdict(self.config)}
+        return json.dumps(recipe, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """What was made.
+
+    Attributes:
+        scenes: in the archive.
+        made: scenes made now.
+        kept: towns that were there already, whole and made by the same recipe.
+        rebuilt: towns that were torn or made by another recipe.
+    """
+
+    scenes: int
+    made: int
+    kept: int
+    rebuilt: int
+
+
+def make_archive(
+    root: Path,
+    split: TownSplit,
+    scenes: int,
+    sensors: SensorSize | None,
+    config: TownConfig,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> ArchiveReport:
+    """Make scenes, or complete an archive that was interrupted.
+
+    Args:
+        root: folder; a `SceneCache` reads it, `read_inputs` reads the network inputs.
+        split: which towns.
+        scenes: how many scenes in all.
+        sensors: size of the network inputs; None for ground truth only.
+        config: what towns hold.
+        workers: processes.
+        progress: told the scenes done and the scenes wanted.
+
+    Raises:
+        ValueError: if no scenes are asked for.
+    """
+    if scenes < 1:
+        raise ValueError(f"scenes: expected 1 or more, got {scenes}")
+    towns = -(-scenes // SCENES_A_TOWN)
+    jobs = [
+        TownJob(root, split, n, min(SCENES_A_TOWN, scenes - n * SCENES_A_TOWN), sensors, config) for n in range(towns)
+    ]
+    states = [_state(job) for job in jobs]
+    wanted = [job for job, state in zip(jobs, states, strict=True) if state != "whole"]
+    kept_scenes = scenes - sum(job.count for job in wanted)
+    done = kept_scenes
+    if progress is not None:
+        progress(done, scenes)
+    for count in results_of(make_town, wanted, workers):
+        done += count
+        if progress is not None:
+            progress(done, scenes)
+    return ArchiveReport(done, done - kept_scenes, states.count("whole"), states.count("torn"))
+
+
+def make_town(job: TownJob) -> int:
+    """Make one town's shard; the inputs are written first, the index last, so an index means a whole shard."""
+    made = list(scenes_of_town(job.split, job.number, job.count, job.config, job.sensors))
+    if job.sensors is not None:
+        write_bytes(_inputs_path(job.root, job.name), _pack_inputs(made))
+    packed = [PackedScene(t.scene.token, t.scene.token, encode_scene(t.scene)) for t in made]
+    write_shard(job.root, job.name, job.source(), packed, [])
+    return len(made)
+
+
+def read_inputs(root: Path, name: str) -> dict[str, torch.Tensor]:
+    """Network inputs of a shard, in the order of its scenes.
+
+    Returns:
+        "camera" (N, height, width, 3) uint8, "lidar" (N, side, side) float32, "status" (N, 8) float32.
+
+    Raises:
+        FileNotFoundError: if the archive was made without sensors, or has no such shard.
+        DatasetError: if the file is torn.
+    """
+    path = _inputs_path(root, name)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; make the archive with sensors")
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise DatasetError(path, f"torn inputs ({error}); make the archive again") from error
+
+
+def _state(job: TownJob) -> str:
+    """Whether a town is there: "whole", "torn" (or of another recipe) or "missing"."""
+    try:
+        shard: Shard = read_shard(job.root, job.name)
+    except FileNotFoundError:
+        return "missing"
+    except DatasetError:
+        return "torn"
+    if shard.source != job.source() or shard_problem(job.root, shard) is not None:
+        return "torn"
+    if job.sensors is not None and not _inputs_whole(job):
+        return "torn"
+    return "whole"
+
+
+def _inputs_whole(job: TownJob) -> bool:
+    try:
+        return int(read_inputs(job.root, job.name)["status"].shape[0]) == job.count
+    except (FileNotFoundError, DatasetError, KeyError):
+        return False
+
+
+def _pack_inputs(made: list[TownScene]) -> bytes:
+    tensors = {"status": torch.stack([torch.from_numpy(t.status) for t in made])}
+    cameras = [torch.from_numpy(t.camera) for t in made if t.camera is not None]
+    rasters = [torch.from_numpy(t.lidar) for t in made if t.lidar is not None]
+    tensors |= {"camera": torch.stack(cameras), "lidar": torch.stack(rasters)}
+    return safetensors.torch.save(tensors)
+
+
+def _inputs_path(root: Path, name: str) -> Path:
+    return root / "inputs" / f"{name}.safetensors"

@@ -1,0 +1,1 @@
+"""Sensing: the world around a vehicle as its cameras and its LiDAR see it."""
