@@ -138,3 +138,41 @@ def reference():
     chord = heading - turn / 2
     step = 2.5 * torch.stack((chord.cos(), chord.sin()), dim=-1)
     return torch.cat((step.cumsum(1), heading.unsqueeze(-1)), dim=-1)
+
+
+@pytest.fixture
+def agent_input():
+    """Noise on three cameras and a LiDAR, at 6 m/s."""
+    import numpy as np
+
+    from pair_drive_core.scene import (
+        FRONT_CAMERAS,
+        AgentInput,
+        CameraCalibration,
+        CameraImage,
+        DrivingCommand,
+        EgoStatus,
+        LidarSweep,
+    )
+
+    rng = np.random.default_rng(0)
+    images = {}
+    for name in FRONT_CAMERAS:
+        calibration = CameraCalibration(name, 96, 54, np.eye(3), np.eye(3), np.zeros(3), np.zeros(5))
+        images[name] = CameraImage(calibration, rng.integers(0, 255, (54, 96, 3), dtype=np.uint8), 0)
+    points = rng.uniform(-20, 20, (500, 4)).astype(np.float32)
+    status = EgoStatus(0, np.zeros(3), np.array([6.0, 0.0]), np.zeros(2), DrivingCommand.STRAIGHT)
+    return AgentInput((status,), images, LidarSweep(points, 0))
+
+
+@pytest.fixture(scope="session")
+def bag_types():
+    """The message types that `rosbags` knows, this package's own among them, read from msg/."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    own = {}
+    for path in (Path(__file__).resolve().parents[1] / "msg").glob("*.msg"):
+        own.update(get_types_from_msg(path.read_text(encoding="utf-8"), f"pair_drive_ros/msg/{path.stem}"))
+    store.register(own)
+    return store

@@ -2,6 +2,14 @@
 
 import time
 
+from pair_drive_core.driving.messages.camera_info import to_camera_info
+from pair_drive_core.driving.messages.commands import to_driving_command
+from pair_drive_core.driving.messages.images import to_image
+from pair_drive_core.driving.messages.odometry import to_acceleration, to_odometry
+from pair_drive_core.driving.messages.point_clouds import to_point_cloud
+from pair_drive_core.driving.topics import CAMERA_TOPICS
+from pair_drive_core.scene import CameraCalibration, CameraImage, DrivingCommand, EgoStatus, LidarSweep
+
 SETTLE_S = 0.5
 """Time for two DDS participants to have found each other's endpoints both ways."""
 
@@ -55,7 +63,6 @@ class SensorRig:
         from nav_msgs.msg import Odometry
         from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-        from pair_drive_core.driving.topics import CAMERA_TOPICS
         from pair_drive_ros.msg import DrivingCommand
 
         self.peer = peer
@@ -108,21 +115,16 @@ class SensorRig:
     def _messages(self, time_us):
         import numpy as np
 
-        from pair_drive_core.scene import CameraCalibration, CameraImage, DrivingCommand, EgoStatus, LidarSweep
-        from pair_drive_ros.conversions.camera_info import to_camera_info
-        from pair_drive_ros.conversions.commands import to_driving_command
-        from pair_drive_ros.conversions.images import to_image
-        from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry
-        from pair_drive_ros.conversions.point_clouds import to_point_cloud
+        from pair_drive_ros.message_types import ros_message
 
         pose = np.array([self.speed * (time_us % 10**9) * 1e-6, 0.0, 0.0])
         status = EgoStatus(time_us, pose, np.array([self.speed, 0.0]), np.zeros(2), DrivingCommand.STRAIGHT)
         sweep = LidarSweep(np.array([[10, 0, 1, 0.5]], dtype=np.float32), time_us)
         messages = {
-            "command": to_driving_command(status.command, time_us, "base_link"),
-            "odometry": to_odometry(status, 0.0, "odom", "base_link"),
-            "acceleration": to_acceleration(status, "base_link"),
-            "lidar": to_point_cloud(sweep, "base_link"),
+            "command": to_driving_command(ros_message, status.command, time_us, "base_link"),
+            "odometry": to_odometry(ros_message, status, 0.0, "odom", "base_link"),
+            "acceleration": to_acceleration(ros_message, status, "base_link"),
+            "lidar": to_point_cloud(ros_message, sweep, "base_link"),
         }
         intrinsics = np.array([[20.0, 0, 16.0], [0, 20.0, 9.0], [0, 0, 1]])
         for name in ("CAM_L0", "CAM_F0", "CAM_R0"):
@@ -130,8 +132,8 @@ class SensorRig:
                 name, self.WIDTH, self.HEIGHT, intrinsics, np.eye(3), np.zeros(3), np.zeros(5)
             )
             image = CameraImage(calibration, np.zeros((self.HEIGHT, self.WIDTH, 3), np.uint8), time_us)
-            messages[f"{name} info"] = to_camera_info(calibration, time_us, "optical")
-            messages[name] = to_image(image, "optical")
+            messages[f"{name} info"] = to_camera_info(ros_message, calibration, time_us, "optical")
+            messages[name] = to_image(ros_message, image, "optical")
         return messages
 
 

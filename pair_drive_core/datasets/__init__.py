@@ -1,1 +1,1 @@
-"""NAVSIM data in and out, scorer vectors, scene caches."""
+"""Maps, NAVSIM data in and out, scene caches, scorer vectors."""

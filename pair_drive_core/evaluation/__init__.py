@@ -1,1 +1,1 @@
-"""Benchmark and bag evaluation, reports, plots."""
+"""Benchmark, closed loop in the town, bag evaluation, reports, plots."""

@@ -121,5 +121,5 @@ def _cut(cutter: SceneCutter, sensors: TownSensors, vehicle: int, step: int) -> 
     return BenchmarkScene(
         cutter.scene_at(step, vehicle),
         drive,
-        lambda: sensors.agent_input(cutter, step, vehicle, width_px=_TOWN_CAMERA_PX),
+        lambda: cutter.agent_input(sensors, step, vehicle, width_px=_TOWN_CAMERA_PX),
     )

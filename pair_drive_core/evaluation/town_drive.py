@@ -1,4 +1,4 @@
-"""One drive through a town, step by step, with the ego driven by plans or by its built-in human; no node."""
+"""One drive through a town, step by step, with the ego driven by plans or by its built-in human."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def _sense(
 ) -> Features:
     """Network inputs of one moment, from whole pictures of a width or rendered straight to size."""
     if width_px is not None:
-        return build_features(sensors.agent_input(cutter, step, vehicle, width_px=width_px), config)
+        return build_features(cutter.agent_input(sensors, step, vehicle, width_px=width_px), config)
     world = sensors.world(step, vehicle)
     image = sensors.stitched(step, vehicle, config.image_width_px, config.image_height_px, world=world)
     status = cutter.status_at(step, vehicle)[-1]

@@ -22,19 +22,20 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from visualization_msgs.msg import MarkerArray
 
 from pair_drive_core.driving import topics
+from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
+from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
+from pair_drive_core.driving.messages.diagnostics import to_diagnostics
+from pair_drive_core.driving.messages.trajectories import to_path, to_planned_trajectory
+from pair_drive_core.driving.planner_health import PlannerHealth, input_findings, planner_finding, synchronizer_finding
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed
 from pair_drive_core.driving.synchronizer import SensorSet
 from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic
 from pair_drive_core.scene import AgentInput
-from pair_drive_ros.conversions.candidates import to_candidates, to_markers
-from pair_drive_ros.conversions.diagnostics import Finding, Level, to_diagnostics
-from pair_drive_ros.conversions.trajectories import to_path, to_planned_trajectory
 from pair_drive_ros.inference_thread import InferenceThread
-from pair_drive_ros.message_types import message_type
+from pair_drive_ros.message_types import message_type, ros_message
 from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory
 from pair_drive_ros.parameters import declare, value_problems, values
-from pair_drive_ros.planner_health import PlannerHealth, input_findings, planner_finding, synchronizer_finding
 from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, coupled_problems, split_settings
 from pair_drive_ros.program import run_program, spin
 
@@ -308,18 +309,18 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         """The plan first: everything else can wait."""
         status = agent_input.now
         age_s = (self._now_us() - status.time_us) / _US_PER_S
-        plan = to_planned_trajectory(result, status, job.frame_id, age_s, planner)
+        plan = to_planned_trajectory(ros_message, result, status, job.frame_id, age_s, planner)
         self._outputs[topics.PLAN_TOPIC].publish(plan)
         self._health.record(result, status.time_us, age_s, time.perf_counter() - job.complete_s)
-        self._outputs[topics.PATH_TOPIC].publish(to_path(plan))
+        self._outputs[topics.PATH_TOPIC].publish(to_path(ros_message, plan))
         candidates = None
         leaves = result.plan.candidates
         if leaves is not None:
-            candidates = to_candidates(leaves, status, job.frame_id, result.plan.interval_s)
+            candidates = to_candidates(ros_message, leaves, status, job.frame_id, result.plan.interval_s)
             if self._settings.publish_candidates:
                 self._outputs[topics.CANDIDATES_TOPIC].publish(candidates)
         if self._settings.publish_markers:
-            self._outputs[topics.MARKERS_TOPIC].publish(to_markers(plan, candidates))
+            self._outputs[topics.MARKERS_TOPIC].publish(to_markers(ros_message, plan, candidates))
 
     # --- diagnostics -----------------------------------------------------------------------------------------------
 
@@ -334,7 +335,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             findings += input_findings(self._feed, self._health, now_us, settings.stale_after_s, settings.startup_s)
             findings.append(synchronizer_finding(self._feed, self._health, self._thread.replaced))
             findings.append(planner_finding(self._health, self._planner.name, self._skew_s))
-        self._diagnostics.publish(to_diagnostics(findings, self.get_name(), now_us))
+        self._diagnostics.publish(to_diagnostics(ros_message, findings, self.get_name(), now_us))
 
 
 def run(node: PlannerNode) -> int:

@@ -16,20 +16,20 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from pair_drive_core.driving import topics
 from pair_drive_core.driving.messages import MessageError
+from pair_drive_core.driving.messages.camera_info import to_camera_info
+from pair_drive_core.driving.messages.commands import to_driving_command
+from pair_drive_core.driving.messages.images import to_compressed_image, to_image
+from pair_drive_core.driving.messages.odometry import to_acceleration, to_odometry
+from pair_drive_core.driving.messages.point_clouds import to_point_cloud
+from pair_drive_core.driving.messages.scores import to_pdm_score
+from pair_drive_core.driving.messages.stamps import to_time
+from pair_drive_core.driving.messages.trajectories import timed_plan
+from pair_drive_core.driving.messages.transforms import to_camera_transform, to_ego_transform, to_transforms
+from pair_drive_core.driving.messages.truth import to_scene_truth
 from pair_drive_core.evaluation.town_drive import TownDrive, TownReadings
 from pair_drive_core.scene import CameraImage
 from pair_drive_core.simulation.plan_follower import TimedPlan
-from pair_drive_ros.conversions.camera_info import to_camera_info
-from pair_drive_ros.conversions.commands import to_driving_command
-from pair_drive_ros.conversions.images import to_compressed_image, to_image
-from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry
-from pair_drive_ros.conversions.point_clouds import to_point_cloud
-from pair_drive_ros.conversions.scores import to_pdm_score
-from pair_drive_ros.conversions.stamps import to_time
-from pair_drive_ros.conversions.trajectories import timed_plan
-from pair_drive_ros.conversions.transforms import to_camera_transform, to_ego_transform
-from pair_drive_ros.conversions.truth import to_scene_truth
-from pair_drive_ros.message_types import message_type
+from pair_drive_ros.message_types import message_type, ros_message
 from pair_drive_ros.msg import DrivingCommand, PdmScore, PlannedTrajectory, SceneTruth
 from pair_drive_ros.parameters import Parameter, ParameterError, declare
 from pair_drive_ros.program import run_program
@@ -144,7 +144,7 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
             self._spin_for(0.0)
             return
         readings = self._drive.readings()
-        self._command.publish(to_driving_command(self._drive.command, time_us, BASE_FRAME))
+        self._command.publish(to_driving_command(ros_message, self._drive.command, time_us, BASE_FRAME))
         self._publish_motion(readings.status, readings.yaw_rate)
         self._publish_sensors(readings)
         if self._value["plan_wait_s"] > 0:
@@ -154,34 +154,35 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
             self._spin_for(0.0)
 
     def _publish_clock(self) -> None:
-        self._clock_publisher.publish(Clock(clock=to_time(self._drive.time_us)))
+        self._clock_publisher.publish(Clock(clock=to_time(ros_message, self._drive.time_us)))
 
     def _publish_motion(self, status: Any, yaw_rate: float) -> None:  # noqa: ANN401 - EgoStatus
-        self._odometry.publish(to_odometry(status, yaw_rate, ODOM_FRAME, BASE_FRAME))
-        self._acceleration.publish(to_acceleration(status, BASE_FRAME))
+        self._odometry.publish(to_odometry(ros_message, status, yaw_rate, ODOM_FRAME, BASE_FRAME))
+        self._acceleration.publish(to_acceleration(ros_message, status, BASE_FRAME))
         if self._transforms is not None:
-            kind = message_type("tf2_msgs/msg/TFMessage")
-            self._transforms.publish(kind(transforms=[to_ego_transform(status, ODOM_FRAME, BASE_FRAME)]))
+            pose = to_ego_transform(ros_message, status, ODOM_FRAME, BASE_FRAME)
+            self._transforms.publish(to_transforms(ros_message, [pose]))
 
     def _publish_sensors(self, readings: TownReadings) -> None:
         frames = {camera: f"{topics.CAMERA_TOPICS[camera].replace('/', '_')}_optical" for camera in readings.cameras}
         if self._static_transforms is not None:
             poses = [
-                to_camera_transform(picture.calibration, picture.time_us, BASE_FRAME, frames[camera])
+                to_camera_transform(ros_message, picture.calibration, picture.time_us, BASE_FRAME, frames[camera])
                 for camera, picture in readings.cameras.items()
             ]
-            self._static_transforms.publish(message_type("tf2_msgs/msg/TFMessage")(transforms=poses))
+            self._static_transforms.publish(to_transforms(ros_message, poses))
         for camera, picture in readings.cameras.items():
-            self._infos[camera].publish(to_camera_info(picture.calibration, picture.time_us, frames[camera]))
-            self._publish_picture(camera, picture, frames[camera])
-        self._lidar.publish(to_point_cloud(readings.lidar, BASE_FRAME))
+            frame, time_us = frames[camera], picture.time_us
+            self._infos[camera].publish(to_camera_info(ros_message, picture.calibration, time_us, frame))
+            self._publish_picture(camera, picture, frame)
+        self._lidar.publish(to_point_cloud(ros_message, readings.lidar, BASE_FRAME))
 
     def _publish_picture(self, camera: str, picture: CameraImage, frame: str) -> None:
         if camera in self._images:
-            self._images[camera].publish(to_image(picture, frame))
+            self._images[camera].publish(to_image(ros_message, picture, frame))
         if camera in self._compressed:
             quality = self._value["jpeg_quality"]
-            self._compressed[camera].publish(to_compressed_image(picture, frame, "jpeg", quality))
+            self._compressed[camera].publish(to_compressed_image(ros_message, picture, frame, "jpeg", quality))
 
     def _publish_truth(self) -> None:
         """Ground truth, twice a second or so, of a moment with sensor readings whose future has just become known."""
@@ -194,11 +195,11 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         scene = self._drive.scene_at(step)
         if scene is None:
             return
-        self._truth.publish(to_scene_truth(scene, ODOM_FRAME))
+        self._truth.publish(to_scene_truth(ros_message, scene, ODOM_FRAME))
         plan = self._unscored.get(scene.time_us)
         self._unscored = {t0: later for t0, later in self._unscored.items() if t0 > scene.time_us}
         if plan is not None:
-            message = to_pdm_score(self._drive.score_of(scene, plan), scene.time_us, ODOM_FRAME)
+            message = to_pdm_score(ros_message, self._drive.score_of(scene, plan), scene.time_us, ODOM_FRAME)
             self._score.publish(message)
             self._totals.append(message.total)
 

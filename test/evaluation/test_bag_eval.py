@@ -52,7 +52,7 @@ def test_the_planner_sees_exactly_what_the_simulator_rendered(town_recording, tm
     watcher = Keep()
     evaluate_bag(town_recording.write(tmp_path / "bag"), SETTINGS, watcher=watcher)
     sensors = TownSensors(town_recording.simulator)
-    offline = sensors.agent_input(town_recording.cutter, 17, width_px=160)
+    offline = town_recording.cutter.agent_input(sensors, 17, width_px=160)
     from_bag = next(i for i in watcher.inputs if i.now.time_us == offline.now.time_us)
     for name, image in offline.cameras.items():
         np.testing.assert_array_equal(from_bag.cameras[name].rgb, image.rgb)

@@ -2,6 +2,8 @@
 
 import math
 
+from pair_drive_core.driving.messages.stamps import to_time
+
 ERROR, WARN, OK = 2, 1, 0
 CAMERAS = ("CAM_L0", "CAM_F0", "CAM_R0")
 
@@ -112,18 +114,18 @@ def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planne
 def test_a_simulators_clock_that_jumps_back_starts_the_planner_anew(planner_process, rig, peer):
     from rosgraph_msgs.msg import Clock
 
-    from pair_drive_ros.conversions.stamps import to_time
-
     planner = planner_process.start(use_sim_time=True, sensor_reliability="reliable")
     clock = peer.node.create_publisher(Clock, "/clock", 10)
     rig.wait_for_planner()
     assert peer.spin_until(lambda: clock.get_subscription_count() > 0, 30)
 
     def run(start_s, steps):
+        from pair_drive_ros.message_types import ros_message
+
         before = len(planner.plans)
         for step in range(steps):
             time_us = round((start_s + 0.1 * step) * 1e6)
-            clock.publish(Clock(clock=to_time(time_us)))
+            clock.publish(Clock(clock=to_time(ros_message, time_us)))
             rig.publish(time_us)
             peer.spin_for(0.05)
         peer.spin_until(lambda: len(planner.plans) >= before + steps - 3, 15)

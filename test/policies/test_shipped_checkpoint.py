@@ -24,7 +24,7 @@ def moments():
     for step in (16, 28):
         for vehicle in range(5):
             human = cutter.scene_at(step, vehicle).human.poses.float()
-            found.append((sensors.agent_input(cutter, step, vehicle, width_px=480), human))
+            found.append((cutter.agent_input(sensors, step, vehicle, width_px=480), human))
     return found
 
 

@@ -5,6 +5,10 @@ import signal
 
 import pytest
 
+from pair_drive_core.driving.messages.images import image_rgb, to_compressed_image
+from pair_drive_core.driving.topics import CAMERA_TOPICS
+from pair_drive_core.scene import CameraImage
+
 
 def nanoseconds(stamp):
     return stamp.sec * 10**9 + stamp.nanosec
@@ -76,9 +80,6 @@ def test_the_lifecycle_is_walked_and_an_inactive_node_publishes_nothing(planner_
 def test_compressed_pictures_and_other_topic_names(planner_process, rig, peer):
     from sensor_msgs.msg import CompressedImage
 
-    from pair_drive_core.driving.topics import CAMERA_TOPICS
-    from pair_drive_ros.conversions.images import image_rgb, to_compressed_image
-
     remap = "odometry:=/vehicle/odometry"
     planner_process.start(remap, "planning/trajectory:=/planning/trajectory", image_transport="compressed")
     publishers = {
@@ -92,11 +93,12 @@ def test_compressed_pictures_and_other_topic_names(planner_process, rig, peer):
     assert peer.spin_until(heard, 90)
 
     def compress(name):
+        from pair_drive_ros.message_types import ros_message
+
         def send(message):
-            from pair_drive_core.scene import CameraImage
 
             picture = CameraImage(None, image_rgb(message), rig_time[0])
-            publishers[name].publish(to_compressed_image(picture, "optical", "png"))
+            publishers[name].publish(to_compressed_image(ros_message, picture, "optical", "png"))
             return message
 
         return send

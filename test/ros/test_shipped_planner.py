@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from pair_drive_core.driving.messages.camera_info import to_camera_info
+from pair_drive_core.driving.messages.commands import to_driving_command
+from pair_drive_core.driving.messages.images import to_image
+from pair_drive_core.driving.messages.odometry import to_acceleration, to_odometry
+from pair_drive_core.driving.messages.point_clouds import to_point_cloud
+from pair_drive_core.driving.messages.stamps import to_time
+from pair_drive_core.driving.messages.trajectories import timed_plan
 from pair_drive_core.driving.planner_settings import PlannerSettings
+from pair_drive_core.driving.topics import CAMERA_TOPICS, INPUT_TOPICS, InputKind
 from pair_drive_core.evaluation.town_drive import TownDrive
 from pair_drive_core.geometry import relative_se2
 from pair_drive_core.scene import AgentInput
 
 
 def publishers(peer):
-    from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind
     from pair_drive_ros.message_types import message_type
 
     wanted = [e for e in INPUT_TOPICS.values() if e.kind not in (InputKind.COMPRESSED_IMAGE, InputKind.TRANSFORMS)]
@@ -19,31 +26,27 @@ def publishers(peer):
 
 
 def town_messages(readings):
-    from pair_drive_core.driving.topics import CAMERA_TOPICS
-    from pair_drive_ros.conversions.camera_info import to_camera_info
-    from pair_drive_ros.conversions.commands import to_driving_command
-    from pair_drive_ros.conversions.images import to_image
-    from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry
-    from pair_drive_ros.conversions.point_clouds import to_point_cloud
+    from pair_drive_ros.message_types import ros_message
 
     time_us = readings.status.time_us
     messages = {
-        "driving_command": to_driving_command(readings.status.command, time_us, "base_link"),
-        "odometry": to_odometry(readings.status, readings.yaw_rate, "odom", "base_link"),
-        "lidar/points": to_point_cloud(readings.lidar, "base_link"),
+        "driving_command": to_driving_command(ros_message, readings.status.command, time_us, "base_link"),
+        "odometry": to_odometry(ros_message, readings.status, readings.yaw_rate, "odom", "base_link"),
+        "lidar/points": to_point_cloud(ros_message, readings.lidar, "base_link"),
     }
     for name, image in readings.cameras.items():
-        messages[f"{CAMERA_TOPICS[name]}/camera_info"] = to_camera_info(image.calibration, time_us, "optical")
-        messages[f"{CAMERA_TOPICS[name]}/image_raw"] = to_image(image, "optical")
-    messages["acceleration"] = to_acceleration(readings.status, "base_link")
+        messages[f"{CAMERA_TOPICS[name]}/camera_info"] = to_camera_info(
+            ros_message, image.calibration, time_us, "optical"
+        )
+        messages[f"{CAMERA_TOPICS[name]}/image_raw"] = to_image(ros_message, image, "optical")
+    messages["acceleration"] = to_acceleration(ros_message, readings.status, "base_link")
     return messages
 
 
 def test_the_live_plan_is_the_offline_plan_with_all_its_leaves(planner_process, peer):
     from rosgraph_msgs.msg import Clock
 
-    from pair_drive_ros.conversions.stamps import to_time
-    from pair_drive_ros.conversions.trajectories import timed_plan
+    from pair_drive_ros.message_types import ros_message
     from pair_drive_ros.msg import CandidateTrajectories
 
     planner_process.start(planner="parallel", use_sim_time=True, sensor_reliability="reliable")
@@ -53,7 +56,7 @@ def test_the_live_plan_is_the_offline_plan_with_all_its_leaves(planner_process, 
     readings = TownDrive(20002, 3, image_width_px=240).readings()
     assert peer.spin_until(lambda: all(p.get_subscription_count() for p in (*inputs.values(), clock)), 60)
     peer.spin_for(0.3)
-    clock.publish(Clock(clock=to_time(readings.status.time_us)))
+    clock.publish(Clock(clock=to_time(ros_message, readings.status.time_us)))
     peer.spin_for(0.1)
     for topic, message in town_messages(readings).items():
         if topic == "acceleration":

@@ -18,7 +18,6 @@ from pair_drive_core.datasets.maps.nuplan_map import (
     RoadblockConnector,
     StopPolygon,
 )
-from pair_drive_core.datasets.navsim.log import NavsimFrame
 from pair_drive_core.scene import SceneError
 
 TILE_SIZE_M = 10_000.0
@@ -76,16 +75,6 @@ class MapTile:
             if field.name not in ("location", "left_out")
         }
         return replace(nuplan_map, location=self.location, **moved)
-
-    def place_frame(self, frame: NavsimFrame) -> NavsimFrame:
-        """A frame of a log that was driven on the map, in the map's place."""
-        return replace(
-            frame,
-            map_location=self.location,
-            roadblock_ids=tuple(str(int(fid) + self.first_fid) for fid in frame.roadblock_ids),
-            ego_translation=frame.ego_translation + np.array([self.east_m, 0.0, 0.0]),
-            traffic_lights=tuple((connector + self.first_fid, red) for connector, red in frame.traffic_lights),
-        )
 
     def _place(self, element: Placed) -> Placed:
         changes: dict[str, Any] = {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from pair_drive_core.datasets.maps.map_tiles import MapTile
 from pair_drive_core.scene import ALL_CAMERAS, DrivingCommand, ObjectType, SceneError
 
 FRAME_INTERVAL_US = 500_000
@@ -195,6 +196,16 @@ class NavsimFrame:
     lidar_translation: FloatArray = field(default_factory=lambda: np.zeros(3))
     lidar_rotation: FloatArray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     flaws: tuple[str, ...] = ()
+
+    def placed(self, tile: MapTile) -> NavsimFrame:
+        """The frame where its map lies once `MapTile.place_map` has moved it."""
+        return replace(
+            self,
+            map_location=tile.location,
+            roadblock_ids=tuple(str(int(fid) + tile.first_fid) for fid in self.roadblock_ids),
+            ego_translation=self.ego_translation + np.array([tile.east_m, 0.0, 0.0]),
+            traffic_lights=tuple((connector + tile.first_fid, red) for connector, red in self.traffic_lights),
+        )
 
     def validate(self) -> NavsimFrame:
         """Check every part.

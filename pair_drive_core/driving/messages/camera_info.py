@@ -9,6 +9,8 @@ import numpy as np
 from transforms3d.euler import euler2mat
 
 from pair_drive_core.driving.messages.errors import MessageError
+from pair_drive_core.driving.messages.factory import MakeMessage
+from pair_drive_core.driving.messages.stamps import to_header
 from pair_drive_core.scene import CameraCalibration
 from pair_drive_core.scene.sensors import FloatArray
 
@@ -98,3 +100,29 @@ def fit_calibration(calibration: CameraCalibration, width_px: int, height_px: in
             f"({calibration.width_px} x {calibration.height_px}), got {width_px} x {height_px}"
         )
     return calibration.scaled(width_px, height_px)
+
+
+def to_camera_info(make: MakeMessage, calibration: CameraCalibration, time_us: int, frame_id: str) -> Any:  # noqa: ANN401
+    """Intrinsics and distortion as a message.
+
+    Args:
+        make: maker of messages.
+        calibration: of the camera.
+        time_us: stamp.
+        frame_id: optical frame of the camera.
+    """
+    whole = make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    return make(
+        "sensor_msgs/msg/CameraInfo",
+        header=to_header(make, time_us, frame_id),
+        height=calibration.height_px,
+        width=calibration.width_px,
+        distortion_model="plumb_bob",
+        d=calibration.distortion,
+        k=calibration.intrinsics.reshape(-1),
+        r=np.eye(3).reshape(-1),
+        p=np.hstack((calibration.intrinsics, np.zeros((3, 1)))).reshape(-1),
+        binning_x=0,
+        binning_y=0,
+        roi=whole,
+    )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.driving.messages.errors import MessageError
+from pair_drive_core.driving.messages.factory import MakeMessage
+from pair_drive_core.driving.messages.stamps import to_header
+from pair_drive_core.scene import CameraImage
 
 RgbArray = npt.NDArray[np.uint8]
 
@@ -90,3 +93,50 @@ def compressed_image_rgb(message: CompressedImageLike) -> RgbArray:
     if picture is None:
         raise MessageError(f"compressed image: {data.size} bytes of format {message.format!r} are damaged")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def to_image(make: MakeMessage, picture: CameraImage, frame_id: str) -> Any:  # noqa: ANN401
+    """A raw rgb8 image, stamped with the start of exposure.
+
+    Args:
+        make: maker of messages.
+        picture: the picture.
+        frame_id: optical frame of the camera.
+    """
+    height, width = picture.rgb.shape[:2]
+    return make(
+        "sensor_msgs/msg/Image",
+        header=to_header(make, picture.time_us, frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=width * 3,
+        data=np.ascontiguousarray(picture.rgb).reshape(-1),
+    )
+
+
+def to_compressed_image(
+    make: MakeMessage,
+    picture: CameraImage,
+    frame_id: str,
+    kind: Literal["jpeg", "png"] = "jpeg",
+    quality: int = 90,
+) -> Any:  # noqa: ANN401
+    """A JPEG or PNG image, stamped with the start of exposure.
+
+    Args:
+        make: maker of messages.
+        picture: the picture.
+        frame_id: optical frame of the camera.
+        kind: file format.
+        quality: of JPEG, 1 to 100.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == "jpeg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    _, encoded = cv2.imencode(f".{kind}", cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR), options)
+    return make(
+        "sensor_msgs/msg/CompressedImage",
+        header=to_header(make, picture.time_us, frame_id),
+        format=f"rgb8; {kind} compressed bgr8",
+        data=np.asarray(encoded, dtype=np.uint8).reshape(-1),
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from pair_drive_core.driving.ego_track import MotionSample
 from pair_drive_core.driving.messages.errors import MessageError
-from pair_drive_core.driving.messages.stamps import HeaderLike, stamp_us
+from pair_drive_core.driving.messages.factory import MakeMessage
+from pair_drive_core.driving.messages.stamps import HeaderLike, stamp_us, to_header
+from pair_drive_core.scene import EgoStatus
 from pair_drive_core.scene.sensors import FloatArray
 
 _NORM_TOLERANCE = 0.01
@@ -82,3 +85,57 @@ def _require_finite(name: str, *arrays: FloatArray) -> None:
     for array in arrays:
         if not np.isfinite(array).all():
             raise MessageError(f"{name}: expected finite numbers, got {array.tolist()}")
+
+
+def to_vector(make: MakeMessage, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Any:  # noqa: ANN401
+    """geometry_msgs/Vector3."""
+    return make("geometry_msgs/msg/Vector3", x=float(x), y=float(y), z=float(z))
+
+
+def to_quaternion(make: MakeMessage, heading: float) -> Any:  # noqa: ANN401
+    """geometry_msgs/Quaternion of a rotation about z, rad."""
+    return make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=math.sin(0.5 * heading), w=math.cos(0.5 * heading))
+
+
+def to_point(make: MakeMessage, x: float, y: float, z: float = 0.0) -> Any:  # noqa: ANN401
+    """geometry_msgs/Point."""
+    return make("geometry_msgs/msg/Point", x=float(x), y=float(y), z=float(z))
+
+
+def to_pose(make: MakeMessage, pose: Sequence[float]) -> Any:  # noqa: ANN401
+    """geometry_msgs/Pose of a planar pose (x, y, heading; m, rad)."""
+    position = to_point(make, pose[0], pose[1])
+    return make("geometry_msgs/msg/Pose", position=position, orientation=to_quaternion(make, float(pose[2])))
+
+
+def to_odometry(make: MakeMessage, status: EgoStatus, yaw_rate: float, frame_id: str, child_frame_id: str) -> Any:  # noqa: ANN401
+    """Pose in `frame_id` and velocity in `child_frame_id`.
+
+    Args:
+        make: maker of messages.
+        status: the ego.
+        yaw_rate: rad/s.
+        frame_id: continuous frame of the pose.
+        child_frame_id: ego frame.
+    """
+    linear, angular = to_vector(make, *status.velocity.tolist()), to_vector(make, z=yaw_rate)
+    twist = make("geometry_msgs/msg/Twist", linear=linear, angular=angular)
+    unknown = np.zeros(36)
+    return make(
+        "nav_msgs/msg/Odometry",
+        header=to_header(make, status.time_us, frame_id),
+        child_frame_id=child_frame_id,
+        pose=make("geometry_msgs/msg/PoseWithCovariance", pose=to_pose(make, status.pose.tolist()), covariance=unknown),
+        twist=make("geometry_msgs/msg/TwistWithCovariance", twist=twist, covariance=unknown),
+    )
+
+
+def to_acceleration(make: MakeMessage, status: EgoStatus, frame_id: str) -> Any:  # noqa: ANN401
+    """geometry_msgs/AccelWithCovarianceStamped in the ego frame `frame_id`."""
+    linear, angular = to_vector(make, *status.acceleration.tolist()), to_vector(make)
+    accel = make("geometry_msgs/msg/Accel", linear=linear, angular=angular)
+    return make(
+        "geometry_msgs/msg/AccelWithCovarianceStamped",
+        header=to_header(make, status.time_us, frame_id),
+        accel=make("geometry_msgs/msg/AccelWithCovariance", accel=accel, covariance=np.zeros(36)),
+    )

@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.driving.messages.errors import MessageError
+from pair_drive_core.driving.messages.factory import MakeMessage
+from pair_drive_core.driving.messages.stamps import to_header
+from pair_drive_core.scene import LidarSweep
 
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 """sensor_msgs/PointField's datatypes as NumPy kinds."""
@@ -95,3 +98,30 @@ def _intensity(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if np.issubdtype(values.dtype, np.integer):
         return (values / np.iinfo(values.dtype).max).clip(0.0, 1.0).astype(np.float32)
     return values.astype(np.float32).clip(0.0, 1.0)
+
+
+def to_point_cloud(make: MakeMessage, sweep: LidarSweep, frame_id: str) -> Any:  # noqa: ANN401
+    """An unorganised cloud with x, y, z, intensity as float32, stamped with the end of the sweep.
+
+    Args:
+        make: maker of messages.
+        sweep: the points.
+        frame_id: their frame.
+    """
+    points = np.ascontiguousarray(sweep.points, dtype="<f4")
+    fields = [
+        make("sensor_msgs/msg/PointField", name=name, offset=4 * i, datatype=_FLOAT32, count=1)
+        for i, name in enumerate(("x", "y", "z", "intensity"))
+    ]
+    return make(
+        "sensor_msgs/msg/PointCloud2",
+        header=to_header(make, sweep.time_us, frame_id),
+        height=1,
+        width=points.shape[0],
+        fields=fields,
+        is_bigendian=False,
+        point_step=16,
+        row_step=16 * points.shape[0],
+        data=points.view(np.uint8).reshape(-1),
+        is_dense=True,
+    )

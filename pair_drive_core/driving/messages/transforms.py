@@ -9,6 +9,10 @@ import numpy as np
 from transforms3d.quaternions import quat2mat
 
 from pair_drive_core.driving.messages.errors import MessageError
+from pair_drive_core.driving.messages.factory import MakeMessage
+from pair_drive_core.driving.messages.odometry import to_quaternion, to_vector
+from pair_drive_core.driving.messages.stamps import to_header
+from pair_drive_core.scene import CameraCalibration, EgoStatus
 from pair_drive_core.scene.sensors import FloatArray
 
 _NORM_TOLERANCE = 0.01
@@ -80,3 +84,50 @@ def _matrix(name: str, transform: Any) -> FloatArray:  # noqa: ANN401 - geometry
         raise MessageError(f"transform of {name!r}: expected finite numbers and a unit quaternion, got {t} {q}")
     matrix[:3, :3] = quat2mat((w, x, y, z))
     return matrix
+
+
+def to_ego_transform(make: MakeMessage, status: EgoStatus, frame_id: str, base_frame: str) -> Any:  # noqa: ANN401
+    """geometry_msgs/TransformStamped, where the ego is: from `base_frame` into `frame_id`."""
+    translation = to_vector(make, *status.pose[:2].tolist())
+    rotation = to_quaternion(make, float(status.pose[2]))
+    return make(
+        "geometry_msgs/msg/TransformStamped",
+        header=to_header(make, status.time_us, frame_id),
+        child_frame_id=base_frame,
+        transform=make("geometry_msgs/msg/Transform", translation=translation, rotation=rotation),
+    )
+
+
+def to_camera_transform(
+    make: MakeMessage, calibration: CameraCalibration, time_us: int, base_frame: str, optical_frame: str
+) -> Any:  # noqa: ANN401
+    """geometry_msgs/TransformStamped, where a camera sits: from its optical frame into `base_frame`."""
+    x, y, z, w = quaternion_of(calibration.ego_r_camera)
+    translation = to_vector(make, *calibration.ego_t_camera.tolist())
+    rotation = make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
+    return make(
+        "geometry_msgs/msg/TransformStamped",
+        header=to_header(make, time_us, base_frame),
+        child_frame_id=optical_frame,
+        transform=make("geometry_msgs/msg/Transform", translation=translation, rotation=rotation),
+    )
+
+
+def to_transforms(make: MakeMessage, transforms: Sequence[Any]) -> Any:  # noqa: ANN401
+    """tf2_msgs/TFMessage of several geometry_msgs/TransformStamped."""
+    return make("tf2_msgs/msg/TFMessage", transforms=list(transforms))
+
+
+def quaternion_of(rotation: FloatArray) -> tuple[float, float, float, float]:
+    """x, y, z, w of a (3, 3) rotation, from the eigenvector of Bar-Itzhack's symmetric matrix (exact for any angle)."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    symmetric = np.array(
+        [
+            [xx - yy - zz, yx + xy, zx + xz, zy - yz],
+            [yx + xy, yy - xx - zz, zy + yz, xz - zx],
+            [zx + xz, zy + yz, zz - xx - yy, yx - xy],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1].tolist()
+    return x, y, z, w

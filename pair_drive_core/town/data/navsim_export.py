@@ -108,7 +108,7 @@ def _export_layout(job: _Job) -> ExportReport:
     reports = []
     for vehicle in range(export.vehicles):
         driven = town_log(cutter, vehicle)
-        log = replace(driven, frames=tuple(job.tile.place_frame(frame) for frame in driven.frames))
+        log = replace(driven, frames=tuple(frame.placed(job.tile) for frame in driven.frames))
         blobs = None if sensors is None else TownBlobs(sensors, vehicle, export.width_px)
         reports.append(export_log(ExportLog(log, blobs), job.folders))
     return ExportReport.total(reports)

@@ -19,12 +19,10 @@ from pair_drive_core.datasets.maps.nuplan_map import (
     StopPolygonKind,
 )
 from pair_drive_core.town.streets.curves import FloatArray, snap, unit
-from pair_drive_core.town.streets.layout import JunctionKind
+from pair_drive_core.town.streets.layout import STOP_LINE_DEPTH_M, JunctionKind
 from pair_drive_core.town.streets.network import Lane, Polygon, RoadNetwork
 from pair_drive_core.town.traffic.simulator import Town
 
-STOP_LINE_DEPTH_M = 0.6
-"""Depth of the bar at the end of a lane."""
 DEFAULT_LOCATION = "us-ma-boston"
 """The city that a town is filed under; the official devkit knows four names only."""
 

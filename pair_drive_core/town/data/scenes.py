@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,14 @@ import torch
 
 from pair_drive_core.datasets.maps.scene_map import map_parts
 from pair_drive_core.scene import (
+    FRONT_CAMERAS,
     PACIFICA,
     PLAN_STEPS,
     AgentInput,
-    CameraImage,
     DrivingCommand,
     EgoHistory,
     EgoState,
     EgoStatus,
-    LidarSweep,
     ObjectType,
     Scene,
     SceneError,
@@ -27,6 +26,8 @@ from pair_drive_core.scene import (
     Trajectory,
 )
 from pair_drive_core.town.data.town_map import TownMap
+from pair_drive_core.town.sensing.cameras import WIDTH_PX
+from pair_drive_core.town.sensing.sensors import TownSensors
 from pair_drive_core.town.streets.curves import FloatArray, snap, unit, wrap
 from pair_drive_core.town.streets.network import Turn
 from pair_drive_core.town.streets.scenery import standing_types
@@ -172,15 +173,26 @@ class SceneCutter:
             )
         return tuple(statuses)
 
-    def agent_input_at(
+    def agent_input(
         self,
+        sensors: TownSensors,
         step: int,
         vehicle: int = TownSimulator.ego,
-        cameras: Mapping[str, CameraImage] | None = None,
-        lidar: LidarSweep | None = None,
+        names: Sequence[str] = FRONT_CAMERAS,
+        width_px: int = WIDTH_PX,
     ) -> AgentInput:
-        """Statuses with sensor readings that were rendered for this step."""
-        return AgentInput(self.status_at(step, vehicle), dict(cameras or {}), lidar)
+        """Everything that a planner in the vehicle may look at.
+
+        Args:
+            sensors: of the same simulator.
+            step: index into the simulator's moments.
+            vehicle: the ego, a demonstrator.
+            names: which cameras.
+            width_px: width of each picture.
+        """
+        world = sensors.world(step, vehicle)
+        pictures = sensors.cameras(step, vehicle, names, width_px, world)
+        return AgentInput(self.status_at(step, vehicle), pictures, sensors.lidar(step, vehicle, world))
 
     def command_at(self, step: int, vehicle: int = TownSimulator.ego) -> DrivingCommand:
         """Where the route goes: the turn within a plan's reach, else the side that the lane bends to in 20 m."""

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pair_drive_core.town.data.navsim_map import STOP_LINE_DEPTH_M
 from pair_drive_core.town.streets.curves import FloatArray, offset_left
 from pair_drive_core.town.streets.junction_shapes import ISLAND_RADIUS_M
-from pair_drive_core.town.streets.layout import LANE_WIDTH_M, MEDIAN_M, JunctionKind
+from pair_drive_core.town.streets.layout import LANE_WIDTH_M, MEDIAN_M, STOP_LINE_DEPTH_M, JunctionKind
 from pair_drive_core.town.streets.network import BuiltJunction, RoadNetwork
 
 ByteImage = npt.NDArray[np.uint8]

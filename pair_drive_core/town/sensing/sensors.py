@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, CameraCalibration, CameraImage, LidarSweep
-from pair_drive_core.town.data.scenes import SceneCutter
+from pair_drive_core.scene import FRONT_CAMERAS, CameraCalibration, CameraImage, LidarSweep
 from pair_drive_core.town.sensing.camera_renderer import CameraRenderer
 from pair_drive_core.town.sensing.cameras import HEIGHT_PX, WIDTH_PX, navsim_calibration
 from pair_drive_core.town.sensing.ground import ByteImage, GroundTexture
@@ -95,19 +94,6 @@ class TownSensors:
         world = world or self.world(step, vehicle)
         rng = self._rng(step, vehicle, 3)
         return cast_lidar(world, rng, self.lidar_config, self._time_us(step))
-
-    def agent_input(
-        self,
-        cutter: SceneCutter,
-        step: int,
-        vehicle: int = TownSimulator.ego,
-        names: Sequence[str] = FRONT_CAMERAS,
-        width_px: int = WIDTH_PX,
-    ) -> AgentInput:
-        """Everything that a planner in the vehicle may look at."""
-        world = self.world(step, vehicle)
-        pictures = self.cameras(step, vehicle, names, width_px, world)
-        return cutter.agent_input_at(step, vehicle, pictures, self.lidar(step, vehicle, world))
 
     def _pose(self, step: int, vehicle: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         pose: np.ndarray[tuple[int], np.dtype[np.float64]] = self.simulator.moments[step].pose[vehicle]

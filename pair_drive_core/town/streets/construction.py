@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from pair_drive_core.scene import ObjectType
 from pair_drive_core.town.streets.curves import FloatArray, offset_left
+from pair_drive_core.town.streets.deviation import Deviation
 from pair_drive_core.town.streets.network import Lane, RoadNetwork
-from pair_drive_core.town.traffic.paths import Deviation
 
 _RAMP_M = 14.0
 _ASIDE_M = 0.9

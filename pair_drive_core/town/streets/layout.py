@@ -12,6 +12,8 @@ from pair_drive_core.town.streets.curves import FloatArray
 LANE_WIDTH_M = 3.6
 MEDIAN_M = 0.6
 """From a road's reference line to the inner edge of the first lane of each direction; painted, part of that lane."""
+STOP_LINE_DEPTH_M = 0.6
+"""Depth of the bar at the end of a lane."""
 SHOULDER_M = 0.8
 """Asphalt between the outermost lane's paint and the kerb; part of that lane's polygon."""
 

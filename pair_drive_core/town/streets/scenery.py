@@ -13,12 +13,19 @@ from shapely.ops import unary_union
 from pair_drive_core.scene import ObjectType
 from pair_drive_core.town.streets.construction import Blockage, ObstacleAmounts, draw_construction, obstacle_types
 from pair_drive_core.town.streets.curves import FloatArray, offset_left, snap, unit, wrap
+from pair_drive_core.town.streets.deviation import Deviation
 from pair_drive_core.town.streets.layout import JunctionKind, half_road_m
 from pair_drive_core.town.streets.network import Road, RoadNetwork
 from pair_drive_core.town.streets.network_builder import PARKING_WIDTH_M, WALKWAY_WIDTH_M
-from pair_drive_core.town.traffic.drivers import PAINT
-from pair_drive_core.town.traffic.paths import Deviation
 
+PAINT = np.array(
+    [
+        [235, 235, 235], [30, 30, 34], [120, 124, 128], [175, 178, 182], [160, 30, 32],
+        [35, 60, 120], [70, 95, 75], [190, 160, 60], [90, 60, 45], [60, 110, 150],
+    ],
+    dtype=np.uint8,
+)  # fmt: skip
+"""Usual colours of cars, parked or driving."""
 _PARKING_BEND_RAD = 0.22
 """Nobody parks where the road turns more than this within 24 m."""
 _FACADES = np.array(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pair_drive_core.scene import PACIFICA, ObjectType
 from pair_drive_core.town.streets.curves import FloatArray, snap
+from pair_drive_core.town.streets.scenery import PAINT
 from pair_drive_core.town.traffic.flaws import Profile, draw_profiles
 
 
@@ -77,16 +78,6 @@ class Fleet:
     def center_m(self) -> FloatArray:
         """(V,): rear axle to box centre."""
         return self.front_m - self.length_m / 2.0
-
-
-PAINT = np.array(
-    [
-        [235, 235, 235], [30, 30, 34], [120, 124, 128], [175, 178, 182], [160, 30, 32],
-        [35, 60, 120], [70, 95, 75], [190, 160, 60], [90, 60, 45], [60, 110, 150],
-    ],
-    dtype=np.uint8,
-)  # fmt: skip
-"""Usual colours of cars."""
 
 
 def draw_fleet(count: int, demonstrators: int, bicycles: int, truck_fraction: float, rng: np.random.Generator) -> Fleet:

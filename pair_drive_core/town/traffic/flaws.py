@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.town.streets.curves import FloatArray
+from pair_drive_core.town.streets.deviation import Deviation
 from pair_drive_core.town.streets.network import RoadNetwork, Turn
 from pair_drive_core.town.streets.signals import Light, SignalPlan
-from pair_drive_core.town.traffic.paths import Deviation, PathBank
+from pair_drive_core.town.traffic.paths import PathBank
 
 
 class Profile(IntEnum):

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.town.streets.construction import Blockage
+from pair_drive_core.town.streets.deviation import Deviation
 from pair_drive_core.town.traffic.drivers import Fleet
 from pair_drive_core.town.traffic.flaws import Flaw, Surroundings
-from pair_drive_core.town.traffic.paths import Deviation, LaneSpan, PathBank
+from pair_drive_core.town.traffic.paths import LaneSpan, PathBank
 
 _OFFSET_M = 3.2
 _RAMP_M = 20.0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan
 from pair_drive_core.driving.latency import Latencies
 from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_core.planning.plan import PlanSource
-from pair_drive_ros.conversions.diagnostics import Finding, Level
 
 _US_PER_S = 1_000_000
 
@@ -143,8 +142,3 @@ def planner_finding(health: PlannerHealth, name: str, skew_s: dict[str, float]) 
     if health.last_reason:
         return Finding("planner", Level.WARN, f"{name}: plan refused, fallback: {health.last_reason}", values)
     return Finding("planner", Level.OK, name, values)
-
-
-def worst(findings: Sequence[Finding]) -> Level:
-    """The worst level of all."""
-    return max((finding.level for finding in findings), default=Level.OK)

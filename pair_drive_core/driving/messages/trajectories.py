@@ -1,35 +1,33 @@
-"""PlannedTrajectory and nav_msgs/Path from plans, and back to poses for those who follow them."""
+"""pair_drive_ros/PlannedTrajectory and nav_msgs/Path from plans, and back to poses for those who follow them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
-from geometry_msgs.msg import PoseStamped
-from nav_msgs.msg import Path
 
 from pair_drive_core.driving.guarded_planner import GuardedPlan
-from pair_drive_core.driving.messages import MessageError, stamp_us, yaw_of
+from pair_drive_core.driving.messages.errors import MessageError
+from pair_drive_core.driving.messages.factory import MakeMessage
+from pair_drive_core.driving.messages.odometry import to_pose, yaw_of
+from pair_drive_core.driving.messages.stamps import stamp_us, to_duration, to_header
 from pair_drive_core.geometry import compose_se2, wrap_angle
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.scene import EgoStatus, SceneError, Trajectory
 from pair_drive_core.simulation.plan_follower import TimedPlan
-from pair_drive_ros.conversions.odometry import to_pose
-from pair_drive_ros.conversions.stamps import to_duration, to_header
-from pair_drive_ros.msg import PlannedTrajectory, TrajectoryPoint
 
-_SOURCES = {
-    PlanSource.IMITATION: PlannedTrajectory.IMITATION,
-    PlanSource.REINFORCEMENT: PlannedTrajectory.REINFORCEMENT,
-    PlanSource.FALLBACK: PlannedTrajectory.FALLBACK,
-}
+SOURCE_NUMBERS = {PlanSource.IMITATION: 1, PlanSource.REINFORCEMENT: 2, PlanSource.FALLBACK: 3}
+"""The message's constants IMITATION, REINFORCEMENT and FALLBACK."""
 
 
 def to_planned_trajectory(
-    result: GuardedPlan, status: EgoStatus, frame_id: str, age_s: float, planner: str
-) -> PlannedTrajectory:
+    make: MakeMessage, result: GuardedPlan, status: EgoStatus, frame_id: str, age_s: float, planner: str
+) -> Any:  # noqa: ANN401
     """A plan as a message in the continuous frame, stamped with t0.
 
     Args:
+        make: maker of messages.
         result: the plan.
         status: the ego at t0.
         frame_id: frame of `status.pose`.
@@ -39,22 +37,30 @@ def to_planned_trajectory(
     plan = result.plan
     knots = Trajectory(plan.poses.to(torch.float64), plan.interval_s).with_start()
     world = compose_se2(torch.as_tensor(status.pose, dtype=torch.float64), knots)
-    message = PlannedTrajectory(header=to_header(status.time_us, frame_id), source=_SOURCES[plan.source])
-    message.score, message.confidence = float(plan.score), float(plan.confidence)
-    message.compute_time, message.age = to_duration(result.compute_s), to_duration(age_s)
-    message.planner, message.reason = planner, result.reason
     speed, acceleration, heading_rate = _motion_along(knots, float(status.velocity[0]), plan.interval_s)
-    for index in range(world.shape[0]):
-        message.points.append(
-            TrajectoryPoint(
-                time_from_start=to_duration(index * plan.interval_s),
-                pose=to_pose(world[index].tolist()),
-                longitudinal_velocity_mps=float(speed[index]),
-                acceleration_mps2=float(acceleration[index]),
-                heading_rate_rps=float(heading_rate[index]),
-            )
+    points = [
+        make(
+            "pair_drive_ros/msg/TrajectoryPoint",
+            time_from_start=to_duration(make, index * plan.interval_s),
+            pose=to_pose(make, world[index].tolist()),
+            longitudinal_velocity_mps=float(speed[index]),
+            acceleration_mps2=float(acceleration[index]),
+            heading_rate_rps=float(heading_rate[index]),
         )
-    return message
+        for index in range(world.shape[0])
+    ]
+    return make(
+        "pair_drive_ros/msg/PlannedTrajectory",
+        header=to_header(make, status.time_us, frame_id),
+        points=points,
+        source=SOURCE_NUMBERS[plan.source],
+        score=float(plan.score),
+        confidence=float(plan.confidence),
+        compute_time=to_duration(make, result.compute_s),
+        age=to_duration(make, age_s),
+        planner=planner,
+        reason=result.reason,
+    )
 
 
 def _motion_along(knots: torch.Tensor, speed_now: float, interval_s: float) -> tuple[torch.Tensor, ...]:
@@ -69,17 +75,21 @@ def _motion_along(knots: torch.Tensor, speed_now: float, interval_s: float) -> t
     return speed, torch.cat((acceleration, acceleration[-1:])), torch.cat((rate, rate[-1:]))
 
 
-def to_path(message: PlannedTrajectory) -> Path:
-    """The same poses for viewers; each pose's stamp is the time at which the ego shall be there."""
-    path = Path(header=message.header)
+def to_path(make: MakeMessage, message: Any) -> Any:  # noqa: ANN401
+    """nav_msgs/Path of a planned trajectory; each pose's stamp is the time at which the ego shall be there."""
     start_us = stamp_us(message.header.stamp)
-    for point in message.points:
-        time_us = start_us + stamp_us(point.time_from_start)
-        path.poses.append(PoseStamped(header=to_header(time_us, message.header.frame_id), pose=point.pose))
-    return path
+    poses = [
+        make(
+            "geometry_msgs/msg/PoseStamped",
+            header=to_header(make, start_us + stamp_us(point.time_from_start), message.header.frame_id),
+            pose=point.pose,
+        )
+        for point in message.points
+    ]
+    return make("nav_msgs/msg/Path", header=message.header, poses=poses)
 
 
-def timed_plan(message: PlannedTrajectory) -> TimedPlan:
+def timed_plan(message: Any) -> TimedPlan:  # noqa: ANN401
     """A planned trajectory as arrays, in the message's frame.
 
     Raises:

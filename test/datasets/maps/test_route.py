@@ -19,7 +19,7 @@ from pair_drive_core.datasets.maps.scene_map import Surroundings, map_parts
 from pair_drive_core.geometry import points_in_polygon
 from pair_drive_core.scene import SceneError
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "navsim_official_routes.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "navsim_official_routes.json").read_text())
 NO_LIGHTS = [()] * 9
 
 

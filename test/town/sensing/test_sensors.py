@@ -236,7 +236,7 @@ def test_the_raster_counts_points_above_the_ground() -> None:
 
 def test_agent_input_needs_no_future(sensors: TownSensors, cutter: SceneCutter) -> None:
     last = len(sensors.simulator.moments) - 1
-    found = sensors.agent_input(cutter, last, 0, width_px=240).validate()
+    found = cutter.agent_input(sensors, last, 0, width_px=240).validate()
     assert set(found.cameras) == set(FRONT_CAMERAS)
     assert len(found.status) == 4
     assert found.now.time_us == found.cameras["CAM_F0"].time_us == found.lidar.time_us

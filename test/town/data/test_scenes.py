@@ -17,7 +17,7 @@ from pair_drive_core.town.data.archive import make_archive, read_inputs
 from pair_drive_core.town.data.splits import TownSplit, split_of, town_of
 from pair_drive_core.town.data.town_scenes import SensorSize, TownScene, scene_pairs_of_town, scenes_of_town
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "town_scenes.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "town_scenes.json"
 DECIMALS = 4
 """Sines differ in their last bit between processors; what a scene says does not."""
 

@@ -107,7 +107,7 @@ def test_roadblocks_that_are_no_numbers_are_named(town_index, town_log, rerouted
 def test_moving_everything_moves_the_scene(scene, town_log, town_map):
     """The scene does not depend on where in the world the town lies."""
     tile = MapTile(town_map.location, 3)
-    moved = build_scene([tile.place_frame(f) for f in town_log.frames[:14]], MapIndex(tile.place_map(town_map)))
+    moved = build_scene([f.placed(tile) for f in town_log.frames[:14]], MapIndex(tile.place_map(town_map)))
     shift = torch.tensor([30_000.0, 0.0], dtype=torch.float64)
     assert torch.allclose(moved.ego.pose[:2], scene.ego.pose[:2] + shift)
     assert torch.allclose(moved.map.rings.points, scene.map.rings.points + shift)

@@ -1,16 +1,30 @@
 """Messages out of the data model and back, through real serialisation."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan
-from pair_drive_core.driving.messages import MessageError
+from pair_drive_core.driving.messages import MessageError, TransformTree, bag_messages, mount_rotation
+from pair_drive_core.driving.messages.camera_info import to_camera_info
+from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
+from pair_drive_core.driving.messages.commands import to_driving_command
+from pair_drive_core.driving.messages.diagnostics import to_diagnostics
+from pair_drive_core.driving.messages.images import to_compressed_image, to_image
+from pair_drive_core.driving.messages.odometry import to_acceleration, to_odometry
+from pair_drive_core.driving.messages.point_clouds import to_point_cloud
+from pair_drive_core.driving.messages.scores import METRIC_NUMBERS, to_pdm_score
+from pair_drive_core.driving.messages.stamps import to_duration
+from pair_drive_core.driving.messages.trajectories import SOURCE_NUMBERS, timed_plan, to_path, to_planned_trajectory
+from pair_drive_core.driving.messages.transforms import to_camera_transform, to_ego_transform
 from pair_drive_core.driving.sensor_feed import SensorFeed, SensorMounts
 from pair_drive_core.driving.synchronizer import SynchronizerConfig
 from pair_drive_core.driving.topics import CAMERA_TOPICS, INPUT_TOPICS, InputKind
+from pair_drive_core.geometry import relative_se2
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
 from pair_drive_core.scene import (
     CameraCalibration,
@@ -19,6 +33,7 @@ from pair_drive_core.scene import (
     EgoStatus,
     LidarSweep,
 )
+from pair_drive_core.scoring import Metric
 
 T0 = 12_345_678
 RNG = np.random.default_rng(1)
@@ -35,23 +50,17 @@ PICTURES = {name: picture(name) for name in CAMERA_TOPICS}
 SWEEP = LidarSweep(RNG.random((50, 4), dtype=np.float32), T0)
 
 
-def input_messages():
+def input_messages(make):
     """One moment as messages, by topic."""
-    from pair_drive_ros.conversions.camera_info import to_camera_info
-    from pair_drive_ros.conversions.commands import to_driving_command
-    from pair_drive_ros.conversions.images import to_image
-    from pair_drive_ros.conversions.odometry import to_acceleration, to_odometry
-    from pair_drive_ros.conversions.point_clouds import to_point_cloud
-
     messages = {
-        "odometry": to_odometry(STATUS, 0.2, "odom", "base_link"),
-        "acceleration": to_acceleration(STATUS, "base_link"),
-        "driving_command": to_driving_command(STATUS.command, T0, "base_link"),
-        "lidar/points": to_point_cloud(SWEEP, "base_link"),
+        "odometry": to_odometry(make, STATUS, 0.2, "odom", "base_link"),
+        "acceleration": to_acceleration(make, STATUS, "base_link"),
+        "driving_command": to_driving_command(make, STATUS.command, T0, "base_link"),
+        "lidar/points": to_point_cloud(make, SWEEP, "base_link"),
     }
     for name, image in PICTURES.items():
-        messages[f"{CAMERA_TOPICS[name]}/camera_info"] = to_camera_info(image.calibration, T0, "optical")
-        messages[f"{CAMERA_TOPICS[name]}/image_raw"] = to_image(image, "optical")
+        messages[f"{CAMERA_TOPICS[name]}/camera_info"] = to_camera_info(make, image.calibration, T0, "optical")
+        messages[f"{CAMERA_TOPICS[name]}/image_raw"] = to_image(make, image, "optical")
     return messages
 
 
@@ -64,29 +73,33 @@ def fed(messages):
     return feed.decode(readings)
 
 
-def through_rclpy(topic, message):
-    from rclpy.serialization import deserialize_message, serialize_message
+@pytest.fixture
+def ros():
+    from pair_drive_ros.message_types import ros_message
 
-    del topic
-    return deserialize_message(serialize_message(message), type(message))
+    return ros_message
 
 
-def through_rosbags(topic, message):
+def cdr(message):
     from rclpy.serialization import serialize_message
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    from pair_drive_ros.bag_writer import _definition
-
-    store = get_typestore(Stores.ROS2_JAZZY)
-    kind = INPUT_TOPICS[topic].kind.value
-    if kind.startswith("pair_drive_ros"):
-        store.register(get_types_from_msg(_definition(kind), kind))
-    return store.deserialize_cdr(serialize_message(message), kind)
+    return serialize_message(message)
 
 
-@pytest.mark.parametrize("way", [through_rclpy, through_rosbags])
-def test_live_topics_and_bags_give_the_planner_the_same_input_as_the_sensors(way):
-    agent_input = fed({topic: way(topic, message) for topic, message in input_messages().items()})
+def through_rclpy(message):
+    from rclpy.serialization import deserialize_message
+
+    return deserialize_message(cdr(message), type(message))
+
+
+@pytest.mark.parametrize("reader", ["rclpy", "rosbags"])
+def test_live_topics_and_bags_give_the_planner_the_same_input_as_the_sensors(reader, ros, bag_types):
+    def read(topic, message):
+        if reader == "rclpy":
+            return through_rclpy(message)
+        return bag_types.deserialize_cdr(cdr(message), INPUT_TOPICS[topic].kind.value)
+
+    agent_input = fed({topic: read(topic, message) for topic, message in input_messages(ros).items()})
     for name, image in PICTURES.items():
         np.testing.assert_array_equal(agent_input.cameras[name].rgb, image.rgb)
         np.testing.assert_array_equal(agent_input.cameras[name].calibration.intrinsics, image.calibration.intrinsics)
@@ -99,10 +112,52 @@ def test_live_topics_and_bags_give_the_planner_the_same_input_as_the_sensors(way
     assert (agent_input.now.time_us, agent_input.now.command) == (T0, DrivingCommand.LEFT)
 
 
-def test_every_input_topic_has_its_message_type():
+def outputs(make):
+    """One of each message that the nodes write, beside the inputs."""
+    result = planned("why")
+    plan = to_planned_trajectory(make, result, STATUS, "odom", 0.125, "pair")
+    leaves = to_candidates(make, result.plan.candidates, STATUS, "odom", 0.5)
+    scores = SimpleNamespace(
+        metric=Metric.V1, names=("NC", "EP"), sub=torch.tensor([[[1.0, 0.5]]]), total=torch.tensor([[0.75]])
+    )
+    picture = next(iter(PICTURES.values()))
+    return {
+        "pair_drive_ros/msg/PlannedTrajectory": plan,
+        "pair_drive_ros/msg/CandidateTrajectories": leaves,
+        "pair_drive_ros/msg/PdmScore": to_pdm_score(make, scores, T0, "odom"),
+        "nav_msgs/msg/Path": to_path(make, plan),
+        "visualization_msgs/msg/MarkerArray": to_markers(make, plan, leaves),
+        "geometry_msgs/msg/TransformStamped": to_camera_transform(make, picture.calibration, T0, "base", "optical"),
+        "sensor_msgs/msg/CompressedImage": to_compressed_image(make, picture, "optical", "png"),
+        "diagnostic_msgs/msg/DiagnosticArray": to_diagnostics(
+            make, [Finding("lidar", Level.ERROR, "stale", {"age_s": 0.5})], "planner", T0
+        ),
+    }
+
+
+def test_a_bag_written_without_ros_holds_what_a_node_would_publish(ros, bag_types):
+    bag = bag_messages(bag_types)
+    live = {INPUT_TOPICS[topic].kind.value: message for topic, message in input_messages(ros).items()} | outputs(ros)
+    kept = {INPUT_TOPICS[topic].kind.value: message for topic, message in input_messages(bag).items()} | outputs(bag)
+    for kind, message in live.items():
+        # Read and written again, since rclpy leaves the bytes between two fields to chance.
+        published = bag_types.deserialize_cdr(cdr(message), kind)
+        assert bag_types.serialize_cdr(kept[kind], kind) == bag_types.serialize_cdr(published, kind), kind
+
+
+def test_numbers_of_sources_and_metrics_are_the_messages_constants():
+    from pair_drive_ros.msg import PdmScore, PlannedTrajectory
+
+    assert {source.name: number for source, number in SOURCE_NUMBERS.items()} == {
+        name: getattr(PlannedTrajectory, name) for name in ("IMITATION", "REINFORCEMENT", "FALLBACK")
+    }
+    assert {metric.name: number for metric, number in METRIC_NUMBERS.items()} == {"V1": PdmScore.V1, "V2": PdmScore.V2}
+
+
+def test_every_input_topic_has_its_message_type(ros):
     from pair_drive_ros.message_types import message_type
 
-    messages = input_messages()
+    messages = input_messages(ros)
     for topic, entry in INPUT_TOPICS.items():
         if entry.kind not in (InputKind.COMPRESSED_IMAGE, InputKind.TRANSFORMS):
             assert isinstance(messages[topic], message_type(entry.kind.value)), topic
@@ -132,11 +187,8 @@ def planned(reason=""):
     return GuardedPlan(Plan(poses, PlanSource.IMITATION, 0.75, 1.0, leaves), reason, bool(reason), 0.025)
 
 
-def test_a_plan_is_published_in_the_odometrys_frame_and_comes_back_as_it_was():
-    from pair_drive_core.geometry import relative_se2
-    from pair_drive_ros.conversions.trajectories import timed_plan, to_path, to_planned_trajectory
-
-    message = through_rclpy("", to_planned_trajectory(planned("why"), STATUS, "odom", 0.125, "pair"))
+def test_a_plan_is_published_in_the_odometrys_frame_and_comes_back_as_it_was(ros):
+    message = through_rclpy(to_planned_trajectory(ros, planned("why"), STATUS, "odom", 0.125, "pair"))
     assert (message.header.frame_id, message.header.stamp.sec, message.header.stamp.nanosec) == ("odom", 12, 345678000)
     assert (message.source, message.score, message.planner, message.reason) == (message.IMITATION, 0.75, "pair", "why")
     assert (message.compute_time.nanosec, message.age.nanosec) == (25_000_000, 125_000_000)
@@ -147,7 +199,7 @@ def test_a_plan_is_published_in_the_odometrys_frame_and_comes_back_as_it_was():
     np.testing.assert_allclose(local[0], np.zeros(3), atol=1e-9)
     assert message.points[0].longitudinal_velocity_mps == pytest.approx(7.0), "the ego's own speed comes first"
     assert message.points[4].heading_rate_rps == pytest.approx(0.1)
-    path = to_path(message)
+    path = to_path(ros, message)
     assert [(pose.header.stamp.sec, pose.header.stamp.nanosec) for pose in path.poses[:3]] == [
         (12, 345678000),
         (12, 845678000),
@@ -156,10 +208,8 @@ def test_a_plan_is_published_in_the_odometrys_frame_and_comes_back_as_it_was():
 
 
 @pytest.mark.parametrize("fault", ["none", "time", "nan"])
-def test_a_plan_that_cannot_be_followed_is_refused(fault):
-    from pair_drive_ros.conversions.trajectories import timed_plan, to_planned_trajectory
-
-    message = to_planned_trajectory(planned(), STATUS, "odom", 0.0, "pair")
+def test_a_plan_that_cannot_be_followed_is_refused(fault, ros):
+    message = to_planned_trajectory(ros, planned(), STATUS, "odom", 0.0, "pair")
     if fault == "none":
         message.points = []
     elif fault == "time":
@@ -170,54 +220,44 @@ def test_a_plan_that_cannot_be_followed_is_refused(fault):
         timed_plan(message)
 
 
-def test_all_leaves_are_published_with_intentions_and_scores():
-    from pair_drive_ros.conversions.candidates import to_candidates, to_markers
-    from pair_drive_ros.conversions.trajectories import to_planned_trajectory
-
+def test_all_leaves_are_published_with_intentions_and_scores(ros):
     result = planned()
-    message = through_rclpy("", to_candidates(result.plan.candidates, STATUS, "odom", 0.5))
+    message = through_rclpy(to_candidates(ros, result.plan.candidates, STATUS, "odom", 0.5))
     assert (len(message.candidates), message.imitation_index, message.sub_score_names) == (2, 0, ["NC", "EP"])
     leaf = message.candidates[1]
     assert (list(leaf.intentions), leaf.log_prob, leaf.reward, leaf.confidence) == ([4, 1], -1.5, 0.25, 0.5)
     assert list(leaf.sub_scores) == [0.25, 0.0]
-    plan = to_planned_trajectory(result, STATUS, "odom", 0.0, "pair")
+    plan = to_planned_trajectory(ros, result, STATUS, "odom", 0.0, "pair")
     # Leaf 0 is the plan: the same poses in the same frame.
     for pose, point in zip(message.candidates[0].poses, plan.points[1:], strict=True):
         assert (pose.position.x, pose.position.y) == pytest.approx((point.pose.position.x, point.pose.position.y))
-    markers = to_markers(plan, message).markers
+    markers = to_markers(ros, plan, message).markers
     assert [(marker.ns, marker.id) for marker in markers] == [("", 0), ("tree", 0), ("tree", 1), ("plan", 0)]
     assert markers[2].color.r > markers[1].color.r, "a low predicted score is red"
 
 
-def test_negative_durations_are_floored_as_the_message_demands():
-    from pair_drive_ros.conversions.stamps import to_duration
-
-    duration = to_duration(-0.25)
+def test_negative_durations_are_floored_as_the_message_demands(ros):
+    duration = to_duration(ros, -0.25)
     assert (duration.sec, duration.nanosec) == (-1, 750_000_000)
 
 
-def test_diagnostics_carry_levels_and_readable_numbers():
-    from pair_drive_ros.conversions.diagnostics import Finding, Level, to_diagnostics
-
+def test_diagnostics_carry_levels_and_readable_numbers(ros):
     findings = [Finding("lidar", Level.ERROR, "stale", {"age_s": 0.31234, "count": 3})]
-    (status,) = to_diagnostics(findings, "planner", T0).status
+    (status,) = to_diagnostics(ros, findings, "planner", T0).status
     assert (status.name, status.level, status.message) == ("planner: lidar", b"\x02", "stale")
     assert {entry.key: entry.value for entry in status.values} == {"age_s": "0.312", "count": "3"}
 
 
 @pytest.mark.parametrize("yaw", [0.0, 55.0, -55.0, 110.0, 180.0])
-def test_transforms_of_cameras_and_ego_come_back_as_they_were(yaw):
+def test_transforms_of_cameras_and_ego_come_back_as_they_were(yaw, ros):
     from types import SimpleNamespace
-
-    from pair_drive_core.driving.messages import TransformTree, mount_rotation
-    from pair_drive_ros.conversions.transforms import to_camera_transform, to_ego_transform
 
     body_r_optical = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
     rotation = mount_rotation(0.0, 0.1, math.radians(yaw)) @ body_r_optical
     calibration = CameraCalibration("CAM_F0", 32, 18, np.eye(3), rotation, np.array([1.5, 0.4, 1.6]), np.zeros(5))
-    camera = to_camera_transform(calibration, T0, "base_link", "optical")
+    camera = to_camera_transform(ros, calibration, T0, "base_link", "optical")
     frames = TransformTree()
-    frames.add(SimpleNamespace(transforms=[camera, to_ego_transform(STATUS, "odom", "base_link")]))
+    frames.add(SimpleNamespace(transforms=[camera, to_ego_transform(ros, STATUS, "odom", "base_link")]))
     pose = frames.lookup("base_link", "optical")
     np.testing.assert_allclose(pose[:3, :3], rotation, atol=1e-9)
     np.testing.assert_allclose(pose[:3, 3], [1.5, 0.4, 1.6])

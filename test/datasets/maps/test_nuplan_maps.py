@@ -190,7 +190,7 @@ def test_tiles_lie_apart_and_share_no_ids(town_map, town_log):
     moved = both.lanes[len(town_map.lanes)]
     assert moved.fid == town_map.lanes[0].fid + 2_000_000
     assert moved.polygon.distance(town_map.lanes[0].polygon) > 19_000
-    frame = tile.place_frame(town_log.frames[0])
+    frame = town_log.frames[0].placed(tile)
     assert frame.roadblock_ids[0] == str(2_000_000 + 100)
     np.testing.assert_allclose(frame.ego_translation - town_log.frames[0].ego_translation, [20_000, 0, 0])
     with pytest.raises(SceneError, match="unique"):
