@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from pair_drive_core.models.features import STATUS_SIZE, Features
 from pair_drive_core.models.resnet import ResNetConfig, ResNetEncoder
+from pair_drive_core.models.world_layers import BINARY_LAYERS, LAYERS
 
-_STATUS_SCALE = (1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.25, 0.25)
+STATUS_SCALE = (1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.25, 0.25)
 """Brings velocities (m/s) and accelerations (m/s^2) to the size of the one-hot command."""
 
 
@@ -31,6 +32,9 @@ class BackboneConfig:
         bev_from_stem: whether the BEV map has the resolution of the LiDAR encoder's stem, else of its first stage.
         bev_classes: classes of the auxiliary BEV map (METHOD section 6); 0 for none. It is not computed when planning.
         with_ground_image: whether the LiDAR encoder also gets the image laid onto the ground.
+        lidar_sweeps: channels of the LiDAR raster, the sweep at t0 and earlier ones.
+        world_width: channels in front of the imagined layers (`WorldLayer`); 0 imagines none. Command and speed then
+            enter both encoders, since the route is among the layers.
         token_width: width of the BEV and status tokens.
     """
 
@@ -45,6 +49,8 @@ class BackboneConfig:
     bev_from_stem: bool = False
     bev_classes: int = 7
     with_ground_image: bool = False
+    lidar_sweeps: int = 1
+    world_width: int = 0
     token_width: int = 256
 
     def __post_init__(self) -> None:
@@ -62,15 +68,20 @@ class BevFeatures:
         bev_map: (B, C, h, w), rows along x (behind to front), columns along y (right to left).
         tokens: (B, N + 1, D), the coarse BEV cells and, last, the status token.
         status: (B, 8), as in `Features`.
+        layers: (B, LAYERS, h, w), the imagined layers in the order of `WorldLayer`; None where they are not imagined.
+        best_progress: (B,), how far PDM-Closed's plan would get, in `PROGRESS_SCALE_M`; None likewise.
     """
 
     bev_map: Tensor
     tokens: Tensor
     status: Tensor
+    layers: Tensor | None = None
+    best_progress: Tensor | None = None
 
     def detach(self) -> BevFeatures:
         """The same without gradients."""
-        return BevFeatures(self.bev_map.detach(), self.tokens.detach(), self.status)
+        layers, progress = (None if part is None else part.detach() for part in (self.layers, self.best_progress))
+        return BevFeatures(self.bev_map.detach(), self.tokens.detach(), self.status, layers, progress)
 
 
 class FusionStage(nn.Module):
@@ -99,6 +110,55 @@ class FusionStage(nn.Module):
         )
 
 
+@dataclass(frozen=True)
+class ImaginedWorld:
+    """What the backbone makes of B moments.
+
+    Attributes:
+        logits: (B, LAYERS, h, w), in the order of `WorldLayer`: logits of the probabilities, the other layers as they
+            are.
+        best_progress: (B,), how far PDM-Closed's plan gets along the route in 4 s, in `PROGRESS_SCALE_M`.
+    """
+
+    logits: Tensor
+    best_progress: Tensor
+
+    @property
+    def layers(self) -> Tensor:
+        """(B, LAYERS, h, w), probabilities and numbers."""
+        return torch.cat((torch.sigmoid(self.logits[:, :BINARY_LAYERS]), self.logits[:, BINARY_LAYERS:]), dim=1)
+
+
+class WorldHead(nn.Module):
+    """F_BEV to imagined layers of its resolution, and one number."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.to_camera = nn.Linear(STATUS_SIZE, config.camera.stem_channels)
+        self.to_lidar = nn.Linear(STATUS_SIZE, config.lidar.stem_channels)
+        self.to_map = nn.Linear(STATUS_SIZE, 2 * config.bev_channels)
+        self.refine = nn.Conv2d(config.bev_channels, config.world_width, 3, padding=1)
+        self.layers = nn.Conv2d(config.world_width, LAYERS, 1)
+        self.query = nn.Parameter(0.02 * torch.randn(1, 1, config.token_width))
+        self.look = nn.MultiheadAttention(config.token_width, config.fusion_heads, batch_first=True)
+        self.far = nn.Sequential(
+            nn.Linear(config.token_width + STATUS_SIZE, config.token_width), nn.ReLU(), nn.Linear(config.token_width, 1)
+        )
+
+    def informed(self, camera: Tensor, lidar: Tensor, status: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stems' maps with the status, (B, 8), added everywhere."""
+        return camera + self.to_camera(status)[..., None, None], lidar + self.to_lidar(status)[..., None, None]
+
+    def forward(self, bev_map: Tensor, tokens: Tensor, status: Tensor) -> ImaginedWorld:
+        """(B, C, h, w) and (B, N, D) to layers (B, LAYERS, h, w) and a number each."""
+        scale, shift = self.to_map(status)[..., None, None].chunk(2, dim=1)
+        hidden = functional.relu(self.refine(bev_map * (1.0 + scale) + shift))
+        logits = self.layers(hidden)
+        query = self.query.expand(tokens.shape[0], -1, -1)
+        seen = self.look(query, tokens, tokens, need_weights=False)[0].squeeze(1)
+        return ImaginedWorld(logits, self.far(torch.cat((seen, status), dim=1)).squeeze(1))
+
+
 class BevBackbone(nn.Module):
     """TransFuser's backbone (Chitta et al. 2023, as used by the paper): two encoders, fusion after every stage."""
 
@@ -108,7 +168,7 @@ class BevBackbone(nn.Module):
         super().__init__()
         channels = config.camera.channels
         self.camera = ResNetEncoder(3, config.camera)
-        self.lidar = ResNetEncoder(4 if config.with_ground_image else 1, config.lidar)
+        self.lidar = ResNetEncoder(config.lidar_sweeps + (3 if config.with_ground_image else 0), config.lidar)
         self.fusion = nn.ModuleList(FusionStage(width, config) for width in channels)
         self.from_stem = config.bev_from_stem
         widths = (config.lidar.stem_channels, *channels) if config.bev_from_stem else channels
@@ -120,12 +180,20 @@ class BevBackbone(nn.Module):
         cells = config.lidar_anchors[0] * config.lidar_anchors[1] + 1
         self.position = nn.Parameter(0.02 * torch.randn(1, cells, config.token_width))
         self.anchors = config.lidar_anchors
-        self.register_buffer("status_scale", torch.tensor(_STATUS_SCALE), persistent=False)
+        self.world = WorldHead(config) if config.world_width else None
+        self.register_buffer("status_scale", torch.tensor(STATUS_SCALE), persistent=False)
 
-    def forward(self, features: Features) -> BevFeatures:
-        """Fuse the sensors of B moments."""
+    def forward(self, features: Features, imagine: bool = True) -> BevFeatures:
+        """Fuse the sensors of B moments.
+
+        Args:
+            features: network inputs.
+            imagine: whether to add the layers, where the configuration has any.
+        """
         camera = self.camera.stem(features.camera - 0.5)
         lidar = self.lidar.stem(torch.cat((features.lidar, features.ground), dim=1))
+        if self.world is not None:
+            camera, lidar = self.world.informed(camera, lidar, features.status * self.status_scale)
         levels: list[Tensor] = [lidar] if self.from_stem else []
         stages = zip(self.camera.stages, self.lidar.stages, self.fusion, strict=True)
         for camera_stage, lidar_stage, fuse in stages:
@@ -134,7 +202,11 @@ class BevBackbone(nn.Module):
         cells = functional.adaptive_avg_pool2d(levels[-1], self.anchors).flatten(2).transpose(1, 2)
         status = self.status_token(features.status * self.status_scale).unsqueeze(1)
         tokens = torch.cat((self.to_token(cells), status), dim=1) + self.position
-        return BevFeatures(self._pyramid(levels), tokens, features.status)
+        bev = BevFeatures(self._pyramid(levels), tokens, features.status)
+        if not imagine or self.world is None:
+            return bev
+        world = self.imagine(bev)
+        return replace(bev, layers=world.layers, best_progress=world.best_progress)
 
     def semantics(self, bev: BevFeatures) -> Tensor:
         """(B, classes, h, w): logits of the auxiliary BEV map.
@@ -146,6 +218,17 @@ class BevBackbone(nn.Module):
             raise ValueError("the auxiliary BEV map: expected bev_classes > 0, got 0")
         logits: Tensor = self.semantic_head(bev.bev_map)
         return logits
+
+    def imagine(self, bev: BevFeatures) -> ImaginedWorld:
+        """The layers that the metric asks about, and how far PDM-Closed would get.
+
+        Raises:
+            ValueError: if the configuration has no layers.
+        """
+        if self.world is None:
+            raise ValueError("the imagined layers: expected world_width > 0, got 0")
+        imagined: ImaginedWorld = self.world(bev.bev_map, bev.tokens, bev.status * self.status_scale)
+        return imagined
 
     def _pyramid(self, levels: list[Tensor]) -> Tensor:
         """Sum of all LiDAR stages at the finest stage's resolution (a feature pyramid without per-level smoothing)."""

@@ -10,18 +10,20 @@ from pair_drive_core.geometry import transform_points
 from pair_drive_core.scene import PACIFICA, VehicleParameters
 
 
-def sample_bev(bev_map: Tensor, points: Tensor, range_m: float) -> Tensor:
+def sample_bev(bev_map: Tensor, points: Tensor, range_m: float, ahead_m: float = 0.0) -> Tensor:
     """Bilinear readings of a BEV map; zero outside it.
 
     Args:
-        bev_map: (B, C, h, w), rows along x, columns along y, spanning +-`range_m`.
+        bev_map: (B, C, h, w), rows along x, columns along y.
         points: (B, K, P, 2), ego frame, m.
         range_m: half the side of the map.
+        ahead_m: how far its middle lies ahead of the rear axle.
 
     Returns:
         (B, K, P, C).
     """
-    grid = (points / range_m).flip(-1)
+    middle = torch.tensor([ahead_m, 0.0], dtype=points.dtype, device=points.device)
+    grid = ((points - middle) / range_m).flip(-1)
     return functional.grid_sample(bev_map, grid, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
 
 

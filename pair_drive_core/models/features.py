@@ -25,6 +25,8 @@ from pair_drive_core.scene import (
 
 STATUS_SIZE = 8
 """One-hot command (4), velocity (2), acceleration (2)."""
+SWEEP_AGE_TOLERANCE_S = 0.15
+"""How far the age of an earlier sweep may lie from the one that is asked for."""
 _CROP_ROWS = 28.0 / 1080.0
 """Share of the rows cut at the top and at the bottom of each image: 28 px of 1080."""
 _CROP_COLUMNS = 416.0 / 1920.0
@@ -40,6 +42,10 @@ class FeatureConfig:
         image_width_px: columns of the stitched image.
         lidar_size_px: rows and columns of the LiDAR raster, which always spans +-`lidar_range_m`.
         lidar_range_m: half the side of the raster.
+        lidar_ahead_m: how far the middle of the raster lies ahead of the rear axle; 0 is the official TransFuser. At
+            14 m/s a plan ends 56 m ahead, so half a square around the axle shows what nobody will reach.
+        lidar_past_s: ages of earlier sweeps that are rastered too, each moved into the ego frame at t0 and in a channel
+            of its own: what moves is in different places. A sweep that is not there leaves zeros.
         lidar_min_height_m: only points above this height count.
         lidar_clip: points per pixel that mean 1.0.
         ground_image: whether the LiDAR encoder also gets the image laid onto the ground (`ground_image`); False is the
@@ -52,6 +58,8 @@ class FeatureConfig:
     image_width_px: int = 1024
     lidar_size_px: int = 256
     lidar_range_m: float = 32.0
+    lidar_ahead_m: float = 0.0
+    lidar_past_s: tuple[float, ...] = ()
     lidar_min_height_m: float = 0.2
     lidar_clip: float = 5.0
     ground_image: bool = False
@@ -64,8 +72,8 @@ class Features:
 
     Attributes:
         camera: (B, 3, H, W), red green blue in [0, 1], left-front, front and right-front image side by side.
-        lidar: (B, 1, h, w) in [0, 1]; row 0 is `lidar_range_m` behind, column 0 as far to the right (both axes grow
-            with the ego frame's x and y).
+        lidar: (B, 1 + P, h, w) in [0, 1], the sweep at t0 and P earlier ones; row 0 is the rear edge, column 0 the
+            right one (both axes grow with the ego frame's x and y).
         ground: (B, 3, h, w) in [0, 1], the image laid onto the ground, rows and columns as in `lidar`; (B, 0, h, w)
             where it is not used.
         status: (B, 8), one-hot command (left, straight, right, unknown), velocity in m/s, acceleration in m/s^2.
@@ -120,7 +128,8 @@ def build_features(agent_input: AgentInput, config: FeatureConfig) -> Features:
     agent_input.validate()
     images = [agent_input.cameras[name] for name in FRONT_CAMERAS]
     views = stitched_views([image.calibration for image in images], config)
-    return assemble_features(stitch_cameras(images, config), views, agent_input.lidar, agent_input.now, config)
+    stitched = stitch_cameras(images, config)
+    return assemble_features(stitched, views, agent_input.lidar, agent_input.now, config, agent_input.earlier_lidar)
 
 
 def assemble_features(
@@ -129,6 +138,7 @@ def assemble_features(
     lidar: LidarSweep,
     status: EgoStatus,
     config: FeatureConfig,
+    earlier: Sequence[LidarSweep] = (),
 ) -> Features:
     """Network inputs of one moment whose cameras are stitched already.
 
@@ -138,13 +148,25 @@ def assemble_features(
         lidar: points in the ego frame.
         status: at t0.
         config: sizes.
+        earlier: earlier sweeps, moved into the ego frame at t0; those of the configured ages are taken.
     """
     size = config.lidar_size_px
     ground = torch.zeros(1, 0, size, size)
     if config.ground_image:
-        ground = _as_picture(ground_image(stitched, views, size, config.lidar_range_m))
-    raster = torch.from_numpy(rasterise_lidar(lidar, config))[None, None]
+        ground = _as_picture(ground_image(stitched, views, size, config.lidar_range_m, config.lidar_ahead_m))
+    sweeps = [lidar, *(sweep_of_age(earlier, status.time_us, age) for age in config.lidar_past_s)]
+    empty = np.zeros((size, size), dtype=np.float32)
+    raster = torch.from_numpy(np.stack([empty if s is None else rasterise_lidar(s, config) for s in sweeps]))[None]
     return Features(_as_picture(stitched), raster, ground, status_vector(status).unsqueeze(0))
+
+
+def sweep_of_age(earlier: Sequence[LidarSweep], time_us: int, age_s: float) -> LidarSweep | None:
+    """The sweep whose stamp is nearest to `age_s` before a moment; None where none is near enough."""
+    wanted_us = time_us - round(age_s * 1e6)
+    nearest = min(earlier, key=lambda sweep: abs(sweep.time_us - wanted_us), default=None)
+    if nearest is None or abs(nearest.time_us - wanted_us) > SWEEP_AGE_TOLERANCE_S * 1e6:
+        return None
+    return nearest
 
 
 def stitched_views(calibrations: Sequence[CameraCalibration], config: FeatureConfig) -> list[GroundView]:
@@ -214,7 +236,8 @@ def rasterise_lidar(sweep: LidarSweep, config: FeatureConfig) -> npt.NDArray[np.
     """
     size, reach = config.lidar_size_px, config.lidar_range_m
     above = sweep.points[sweep.points[:, 2] > config.lidar_min_height_m, :2]
-    pixel = np.floor((above + np.float32(reach)) * np.float32(size / (2.0 * reach))).astype(np.int64)
+    corner = np.array([reach - config.lidar_ahead_m, reach], dtype=np.float32)
+    pixel = np.floor((above + corner) * np.float32(size / (2.0 * reach))).astype(np.int64)
     inside = ((pixel >= 0) & (pixel < size)).all(axis=1)
     flat = pixel[inside, 0] * size + pixel[inside, 1]
     counts = np.bincount(flat, minlength=size * size).reshape(size, size)

@@ -68,7 +68,11 @@ class GroundView:
 
 
 def ground_image(
-    stitched: npt.NDArray[np.uint8], views: Sequence[GroundView], size_px: int, range_m: float
+    stitched: npt.NDArray[np.uint8],
+    views: Sequence[GroundView],
+    size_px: int,
+    range_m: float,
+    ahead_m: float = 0.0,
 ) -> npt.NDArray[np.uint8]:
     """The stitched image as a map of the ground.
 
@@ -77,21 +81,24 @@ def ground_image(
         views: its cameras.
         size_px: rows and columns of the result.
         range_m: half its side.
+        ahead_m: how far its middle lies ahead of the rear axle.
 
     Returns:
         (size, size, 3) uint8, rows along x, columns along y, as the LiDAR raster; black where no camera looks.
     """
-    columns, rows = _sampling(tuple(views), stitched.shape[0], size_px, range_m)
+    columns, rows = _sampling(tuple(views), stitched.shape[0], size_px, range_m, ahead_m)
     seen = cv2.remap(stitched, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(seen, dtype=np.uint8)
 
 
 @lru_cache(maxsize=64)
-def _sampling(views: tuple[GroundView, ...], height_px: int, size_px: int, range_m: float) -> tuple[FloatMap, FloatMap]:
+def _sampling(
+    views: tuple[GroundView, ...], height_px: int, size_px: int, range_m: float, ahead_m: float
+) -> tuple[FloatMap, FloatMap]:
     """Column and row of the stitched image for the centre of each cell, both (size, size); -2 where none sees it."""
     cell = 2.0 * range_m / size_px
     center = (np.arange(size_px) + 0.5) * cell - range_m
-    x, y = np.meshgrid(center, center, indexing="ij")
+    x, y = np.meshgrid(center + ahead_m, center, indexing="ij")
     points = np.stack((x, y, np.zeros_like(x)), axis=-1).reshape(-1, 3)
     columns = np.full(len(points), -2.0)
     rows = np.full(len(points), -2.0)

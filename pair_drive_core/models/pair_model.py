@@ -8,7 +8,7 @@ from torch import nn
 
 from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone
 from pair_drive_core.models.features import FeatureConfig
-from pair_drive_core.models.reward_world_model import RewardModelConfig, RewardWorldModel
+from pair_drive_core.models.reward_world_model import RewardModelConfig, RewardReader, build_reward_model
 from pair_drive_core.models.transfuser import TransFuser, TransFuserConfig
 from pair_drive_core.models.tree_sampler import SamplerConfig, TreeSampler
 
@@ -26,6 +26,13 @@ class ReinforcementConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     reward: RewardModelConfig = field(default_factory=RewardModelConfig)
+
+    def __post_init__(self) -> None:
+        if self.reward.reader is RewardReader.LAYERS and self.backbone.world_width < 1:
+            raise ValueError(
+                f"reward.reader 'layers' reads imagined layers: expected backbone.world_width > 0, got "
+                f"{self.backbone.world_width}"
+            )
 
 
 @dataclass(frozen=True)
@@ -66,17 +73,23 @@ class PairConfig:
             got = branch.backbone.with_ground_image
             if got != wanted:
                 raise ValueError(f"{name}.backbone.with_ground_image: expected {wanted} as in features, got {got}")
+            sweeps = 1 + len(self.features.lidar_past_s)
+            if branch.backbone.lidar_sweeps != sweeps:
+                raise ValueError(
+                    f"{name}.backbone.lidar_sweeps: expected {sweeps} as in features, "
+                    f"got {branch.backbone.lidar_sweeps}"
+                )
 
 
 class ReinforcementBranch(nn.Module):
     """Backbone, tree sampler and reward world model."""
 
-    def __init__(self, config: ReinforcementConfig, range_m: float) -> None:
+    def __init__(self, config: ReinforcementConfig, range_m: float, ahead_m: float = 0.0) -> None:
         super().__init__()
         width, channels = config.backbone.token_width, config.backbone.bev_channels
         self.backbone = BevBackbone(config.backbone)
-        self.sampler = TreeSampler(config.sampler, width, channels, range_m)
-        self.reward = RewardWorldModel(config.reward, width, channels, range_m)
+        self.sampler = TreeSampler(config.sampler, width, channels, range_m, ahead_m)
+        self.reward = build_reward_model(config.reward, width, channels, range_m, ahead_m)
 
 
 class PairModel(nn.Module):
@@ -86,4 +99,6 @@ class PairModel(nn.Module):
         super().__init__()
         self.config = config
         self.imitation = TransFuser(config.imitation)
-        self.reinforcement = ReinforcementBranch(config.reinforcement, config.features.lidar_range_m)
+        self.reinforcement = ReinforcementBranch(
+            config.reinforcement, config.features.lidar_range_m, config.features.lidar_ahead_m
+        )

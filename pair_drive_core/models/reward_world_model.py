@@ -10,8 +10,10 @@ from enum import Enum
 import torch
 from torch import Tensor, nn
 
-from pair_drive_core.models.bev_backbone import BevFeatures
+from pair_drive_core.models.bev_backbone import STATUS_SCALE, BevFeatures
+from pair_drive_core.models.features import STATUS_SIZE
 from pair_drive_core.models.trajectory_encoder import TrajectoryEncoder
+from pair_drive_core.models.world_reading import READING_SIZE, SUMMARY_SIZE, WorldReading
 from pair_drive_core.scene import PLAN_STEPS
 
 
@@ -70,21 +72,34 @@ def confidence_from(logits: Tensor) -> Tensor:
     return 1.0 - entropy.mean(-1)
 
 
+class RewardReader(str, Enum):
+    """How a trajectory is read."""
+
+    TOKENS = "tokens"
+    """Features under five points of the footprint, attention to the BEV tokens."""
+    LAYERS = "layers"
+    """Imagined layers under the footprint, at the time of each pose."""
+
+
 @dataclass(frozen=True)
 class RewardModelConfig:
     """Sizes of the reward world model.
 
     Attributes:
         formula: the metric that it predicts.
-        width: token width.
-        heads: attention heads of the look at F_BEV.
+        reader: how it reads trajectories.
+        width: token width; of `LAYERS`, numbers that each pose is summed up in.
+        heads: attention heads of the look at F_BEV (`TOKENS`).
         hidden: width of the trunk in front of the heads.
+        substeps: readings a pose (`LAYERS`).
     """
 
     formula: RewardFormula = RewardFormula.PDMS
+    reader: RewardReader = RewardReader.TOKENS
     width: int = 128
     heads: int = 4
     hidden: int = 256
+    substeps: int = 1
 
 
 @dataclass(frozen=True)
@@ -105,11 +120,38 @@ class PredictedReward:
 class RewardWorldModel(nn.Module):
     """Imagines a trajectory's score without simulating it."""
 
-    def __init__(self, config: RewardModelConfig, memory_width: int, bev_channels: int, range_m: float) -> None:
+    def __init__(self, formula: RewardFormula) -> None:
         super().__init__()
-        self.formula = config.formula
-        self.names = head_names(config.formula)
-        self.encoder = TrajectoryEncoder(config.width, bev_channels, range_m)
+        self.formula = formula
+        self.names = head_names(formula)
+
+    def forward(self, bev: BevFeatures, poses: Tensor) -> Tensor:
+        """Logits of the sub-scores.
+
+        Args:
+            bev: F_BEV of B moments; its status carries command and speed.
+            poses: (B, K, 8, 3), ego frame at t0; m, rad.
+
+        Returns:
+            (B, K, S), in the order of `names`.
+        """
+        raise NotImplementedError
+
+    def predict(self, bev: BevFeatures, poses: Tensor) -> PredictedReward:
+        """Sub-scores, reward and confidence of (B, K, 8, 3) trajectories."""
+        logits = self(bev, poses)
+        sub_scores = torch.sigmoid(logits)
+        return PredictedReward(sub_scores, compose_reward(sub_scores, self.formula), confidence_from(logits))
+
+
+class TokenRewardModel(RewardWorldModel):
+    """Reads F_BEV with attention (`RewardReader.TOKENS`)."""
+
+    def __init__(
+        self, config: RewardModelConfig, memory_width: int, bev_channels: int, range_m: float, ahead_m: float = 0.0
+    ) -> None:
+        super().__init__(config.formula)
+        self.encoder = TrajectoryEncoder(config.width, bev_channels, range_m, ahead_m)
         self.norm = nn.LayerNorm(config.width)
         self.look = nn.MultiheadAttention(
             config.width, config.heads, batch_first=True, kdim=memory_width, vdim=memory_width
@@ -124,23 +166,52 @@ class RewardWorldModel(nn.Module):
         self.sub_score_heads = nn.Linear(config.hidden, len(self.names))
 
     def forward(self, bev: BevFeatures, poses: Tensor) -> Tensor:
-        """Logits of the sub-scores.
-
-        Args:
-            bev: F_BEV of B moments; its status token carries command and speed.
-            poses: (B, K, 8, 3), ego frame at t0; m, rad.
-
-        Returns:
-            (B, K, S), in the order of `names`.
-        """
+        """(B, K, S) logits; see `RewardWorldModel`."""
         tokens = self.encoder(bev.bev_map, poses)
         query = self.norm(tokens).flatten(1, 2)
         tokens = tokens + self.look(query, bev.tokens, bev.tokens, need_weights=False)[0].reshape_as(tokens)
         logits: Tensor = self.sub_score_heads(self.trunk(tokens.flatten(2)))
         return logits
 
-    def predict(self, bev: BevFeatures, poses: Tensor) -> PredictedReward:
-        """Sub-scores, reward and confidence of (B, K, 8, 3) trajectories."""
-        logits = self(bev, poses)
-        sub_scores = torch.sigmoid(logits)
-        return PredictedReward(sub_scores, compose_reward(sub_scores, self.formula), confidence_from(logits))
+
+class LayerRewardModel(RewardWorldModel):
+    """Reads the imagined layers under the vehicle, pose by pose (`RewardReader.LAYERS`)."""
+
+    status_scale: Tensor
+
+    def __init__(self, config: RewardModelConfig, range_m: float, ahead_m: float = 0.0) -> None:
+        super().__init__(config.formula)
+        self.reading = WorldReading(range_m, ahead_m, config.substeps)
+        self.pose = nn.Sequential(
+            nn.Linear(READING_SIZE, config.width), nn.ReLU(), nn.Linear(config.width, config.width), nn.ReLU()
+        )
+        known = self.reading.steps * config.width + SUMMARY_SIZE + STATUS_SIZE + 1
+        self.trunk = nn.Sequential(
+            nn.Linear(known, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
+        )
+        self.sub_score_heads = nn.Linear(config.hidden, len(self.names))
+        self.register_buffer("status_scale", torch.tensor(STATUS_SCALE), persistent=False)
+
+    def forward(self, bev: BevFeatures, poses: Tensor) -> Tensor:
+        """(B, K, S) logits; see `RewardWorldModel`.
+
+        Raises:
+            ValueError: if no layers were imagined.
+        """
+        if bev.layers is None or bev.best_progress is None:
+            raise ValueError("the reward model reads imagined layers: expected some in F_BEV, got none")
+        readings, summary = self.reading(bev.layers, poses)
+        known = torch.cat((bev.status * self.status_scale, bev.best_progress.unsqueeze(1)), dim=1)
+        everywhere = known.unsqueeze(1).expand(-1, poses.shape[1], -1)
+        summed_up = self.pose(readings).flatten(2)
+        logits: Tensor = self.sub_score_heads(self.trunk(torch.cat((summed_up, summary, everywhere), dim=-1)))
+        return logits
+
+
+def build_reward_model(
+    config: RewardModelConfig, memory_width: int, bev_channels: int, range_m: float, ahead_m: float
+) -> RewardWorldModel:
+    """The reward world model of a configuration."""
+    if config.reader is RewardReader.LAYERS:
+        return LayerRewardModel(config, range_m, ahead_m)
+    return TokenRewardModel(config, memory_width, bev_channels, range_m, ahead_m)

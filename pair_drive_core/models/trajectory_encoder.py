@@ -15,9 +15,9 @@ _FOOTPRINT = 5
 class TrajectoryEncoder(nn.Module):
     """One token a pose, the start pose included: where it is, how fast, and what F_BEV says under its footprint."""
 
-    def __init__(self, width: int, bev_channels: int, range_m: float) -> None:
+    def __init__(self, width: int, bev_channels: int, range_m: float, ahead_m: float = 0.0) -> None:
         super().__init__()
-        self.range_m = range_m
+        self.range_m, self.ahead_m = range_m, ahead_m
         self.project = nn.Linear(_POSE_FEATURES + _FOOTPRINT * bev_channels, width)
         self.mix = nn.Linear(width, width)
         self.time = nn.Parameter(0.02 * torch.randn(PLAN_STEPS + 1, width))
@@ -40,7 +40,7 @@ class TrajectoryEncoder(nn.Module):
         motion = torch.stack((step / 10.0, gain), dim=-1)
         turn = torch.stack((poses[..., 2].cos(), poses[..., 2].sin()), dim=-1)
         points = footprint_points(poses).flatten(2, 3)
-        under = sample_bev(bev_map, points, self.range_m).reshape(*poses.shape[:3], -1)
+        under = sample_bev(bev_map, points, self.range_m, self.ahead_m).reshape(*poses.shape[:3], -1)
         raw = torch.cat((poses[..., :2] / self.range_m, turn, motion, under), dim=-1)
         token: Tensor = self.mix(torch.relu(self.project(raw))) + self.time
         return token

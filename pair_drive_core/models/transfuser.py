@@ -53,7 +53,7 @@ class TransFuser(nn.Module):
         Returns:
             (B, 8, 3): x forward, y left in m, heading in (-pi, pi) rad; ego frame at t0, 2 Hz.
         """
-        return self.decode(self.backbone(features))
+        return self.decode(self.backbone(features, imagine=False))
 
     def decode(self, bev: BevFeatures) -> Tensor:
         """(B, 8, 3) from F_BEV; see `forward`."""

@@ -48,9 +48,10 @@ class TreePolicy(nn.Module):
         bev_channels: int,
         range_m: float,
         latent_limit: float,
+        ahead_m: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = TrajectoryEncoder(width, bev_channels, range_m)
+        self.encoder = TrajectoryEncoder(width, bev_channels, range_m, ahead_m)
         self.intentions = nn.Parameter(0.1 * torch.randn(len(Intention), width))
         self.level = nn.Parameter(0.1 * torch.randn(EDGES, width))
         self.layers = nn.ModuleList(TreeLayer(width, heads, feed_forward, memory_width) for _ in range(layers))

@@ -75,7 +75,9 @@ class TreeSampler(nn.Module):
 
     bounds: Tensor
 
-    def __init__(self, config: SamplerConfig, memory_width: int, bev_channels: int, range_m: float) -> None:
+    def __init__(
+        self, config: SamplerConfig, memory_width: int, bev_channels: int, range_m: float, ahead_m: float = 0.0
+    ) -> None:
         super().__init__()
         self.config = config
         self.policy = TreePolicy(
@@ -87,6 +89,7 @@ class TreeSampler(nn.Module):
             bev_channels=bev_channels,
             range_m=range_m,
             latent_limit=config.latent_limit,
+            ahead_m=ahead_m,
         )
         self.log_std = nn.Parameter(torch.full((len(Intention), 2), config.initial_std).log())
         self.register_buffer("bounds", config.offsets.table(), persistent=False)

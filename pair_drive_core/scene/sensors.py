@@ -107,6 +107,24 @@ class LidarSweep:
             raise SceneError("LidarSweep.points: expected finite numbers, got NaN or infinity")
         return self
 
+    def moved(self, then: FloatArray, now: FloatArray) -> LidarSweep:
+        """The points seen from another pose of the ego, as if the world stood still.
+
+        Args:
+            then: (3,) x, y, heading that the points are relative to; m, rad.
+            now: (3,), the pose that they shall be relative to, in the same frame.
+        """
+        turn, back = float(then[2] - now[2]), -float(now[2])
+        offset = _rotation(back) @ (np.asarray(then[:2]) - np.asarray(now[:2]))
+        points = self.points.copy()
+        points[:, :2] = self.points[:, :2] @ _rotation(turn).T.astype(np.float32) + offset.astype(np.float32)
+        return LidarSweep(points, self.time_us)
+
+
+def _rotation(angle: float) -> FloatArray:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
 
 @dataclass(frozen=True)
 class EgoStatus:
@@ -135,11 +153,14 @@ class AgentInput:
         status: ego statuses, oldest first, the last at t0 (the sensor time that the plan is made for).
         cameras: by NAVSIM name, at t0.
         lidar: at t0; None where the vehicle has none.
+        earlier_lidar: earlier sweeps, oldest first, their points moved into the ego frame at t0 as if the world stood
+            still; as many as are known.
     """
 
     status: tuple[EgoStatus, ...]
     cameras: Mapping[str, CameraImage]
     lidar: LidarSweep | None
+    earlier_lidar: tuple[LidarSweep, ...] = ()
 
     @property
     def now(self) -> EgoStatus:
@@ -158,4 +179,6 @@ class AgentInput:
             image.validate()
         if self.lidar is not None:
             self.lidar.validate()
+        for sweep in self.earlier_lidar:
+            sweep.validate()
         return self

@@ -40,6 +40,8 @@ KEY_FRAME_STEPS = 5
 """Steps between two key frames (0.5 s)."""
 HISTORY_STEPS = 15
 """Steps of the past that a scene needs (1.5 s)."""
+NAVSIM_AGES_S = (0.5, 1.0, 1.5)
+"""Ages of the sweeps that NAVSIM gives beside the present one: four frames at 2 Hz."""
 FUTURE_STEPS = 50
 """Steps of the future that a scene needs (5 s)."""
 _OBJECT_RADIUS_M = 70.0
@@ -180,6 +182,7 @@ class SceneCutter:
         vehicle: int = TownSimulator.ego,
         names: Sequence[str] = FRONT_CAMERAS,
         width_px: int = WIDTH_PX,
+        lidar_ages_s: Sequence[float] = NAVSIM_AGES_S,
     ) -> AgentInput:
         """Everything that a planner in the vehicle may look at.
 
@@ -189,10 +192,12 @@ class SceneCutter:
             vehicle: the ego, a demonstrator.
             names: which cameras.
             width_px: width of each picture.
+            lidar_ages_s: of the earlier sweeps, moved into the ego frame of this step.
         """
         world = sensors.world(step, vehicle)
         pictures = sensors.cameras(step, vehicle, names, width_px, world)
-        return AgentInput(self.status_at(step, vehicle), pictures, sensors.lidar(step, vehicle, world))
+        earlier = sensors.earlier_lidar(step, vehicle, lidar_ages_s)
+        return AgentInput(self.status_at(step, vehicle), pictures, sensors.lidar(step, vehicle, world), earlier)
 
     def command_at(self, step: int, vehicle: int = TownSimulator.ego) -> DrivingCommand:
         """Where the route goes: the turn within a plan's reach, else the side that the lane bends to in 20 m."""

@@ -14,7 +14,7 @@ from pair_drive_core.town.sensing.ground import ByteImage, GroundTexture
 from pair_drive_core.town.sensing.lidar import LidarConfig, cast_lidar
 from pair_drive_core.town.sensing.weather import Daylight
 from pair_drive_core.town.sensing.world import TownView, World
-from pair_drive_core.town.traffic.simulator import TownSimulator
+from pair_drive_core.town.traffic.simulator import STEP_S, TownSimulator
 
 
 class TownSensors:
@@ -94,6 +94,13 @@ class TownSensors:
         world = world or self.world(step, vehicle)
         rng = self._rng(step, vehicle, 3)
         return cast_lidar(world, rng, self.lidar_config, self._time_us(step))
+
+    def earlier_lidar(self, step: int, vehicle: int, ages_s: Sequence[float]) -> tuple[LidarSweep, ...]:
+        """Sweeps of some seconds ago, moved into the ego frame of a step, oldest first; those that are remembered."""
+        now = self._pose(step, vehicle)
+        steps = [step - round(age / STEP_S) for age in sorted(ages_s, reverse=True)]
+        known = [k for k in steps if k >= self.simulator.moments.first]
+        return tuple(self.lidar(k, vehicle).moved(self._pose(k, vehicle), now) for k in known)
 
     def _pose(self, step: int, vehicle: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         pose: np.ndarray[tuple[int], np.dtype[np.float64]] = self.simulator.moments[step].pose[vehicle]
