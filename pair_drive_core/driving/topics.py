@@ -69,6 +69,10 @@ def absolute(name: str) -> str:
     return name if name.startswith("/") else f"/{name}"
 
 
+ROUTE_TOPIC = "route"
+"""nav_msgs/Path, the line that the route command node follows."""
+AUTOWARE_ROUTE_TOPIC = "route/autoware"
+"""autoware_planning_msgs/Path, read where that package is installed."""
 PLAN_TOPIC = "planning/trajectory"
 """pair_drive_ros/PlannedTrajectory."""
 PATH_TOPIC = "planning/path"
