@@ -13,6 +13,7 @@ import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from pair_drive_core.datasets.atomic import whole_file
 from pair_drive_core.datasets.errors import DatasetError
 
 Cell = str | int | float | None
@@ -166,11 +167,8 @@ def write_geopackage(path: Path, layers: Iterable[Layer], crs: str) -> None:
         layers: all of them.
         crs: EPSG code of the geometry, such as "epsg:32619".
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
     srs_id = int(crs.split(":")[1])
-    with closing(sqlite3.connect(partial)) as connection:
+    with whole_file(path) as partial, closing(sqlite3.connect(partial)) as connection:
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {_USER_VERSION}")
         connection.executescript(_SCHEMA)
@@ -186,7 +184,6 @@ def write_geopackage(path: Path, layers: Iterable[Layer], crs: str) -> None:
         for layer in layers:
             _write_layer(connection, layer, srs_id)
         connection.commit()
-    partial.replace(path)
 
 
 def _write_layer(connection: sqlite3.Connection, layer: Layer, srs_id: int) -> None:

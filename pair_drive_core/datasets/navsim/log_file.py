@@ -50,7 +50,7 @@ FRAME_KEYS = (
 )
 """Keys of a written frame, in the order of the data set's own files."""
 
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError)
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 
 
 def read_log(path: Path) -> NavsimLog:
@@ -192,28 +192,28 @@ def _camera_to_dict(camera: CameraRecord) -> dict[str, Any]:
 def _frame_from_dict(raw: Mapping[str, Any]) -> NavsimFrame:
     motion = _floats(raw["ego_dynamic_state"])
     if motion.shape != (4,):
-        raise ValueError(f"ego_dynamic_state: expected vx, vy, ax, ay, got {motion.tolist()}")
+        raise ValueError(f"ego_dynamic_state: expected vx, vy, ax, ay, got shape {motion.shape}")
     lidar_path = raw.get("lidar_path")
     return NavsimFrame(
-        token=str(raw["token"]),
+        token=plain_text(raw["token"]),
         timestamp_us=int(raw["timestamp"]),
-        log_name=str(raw["log_name"]),
-        scene_token=str(raw["scene_token"]),
-        map_location=str(raw["map_location"]),
-        roadblock_ids=tuple(str(fid) for fid in raw["roadblock_ids"]),
+        log_name=plain_text(raw["log_name"]),
+        scene_token=plain_text(raw["scene_token"]),
+        map_location=plain_text(raw["map_location"]),
+        roadblock_ids=tuple(plain_text(fid) for fid in raw["roadblock_ids"]),
         ego_translation=_floats(raw["ego2global_translation"]),
         ego_rotation=_floats(raw["ego2global_rotation"]),
         ego_velocity=motion[:2].copy(),
         ego_acceleration=motion[2:].copy(),
         traffic_lights=tuple((int(connector), bool(red)) for connector, red in raw["traffic_lights"]),
         driving_command=_command(raw["driving_command"]),
-        cameras={str(name): _camera_from_dict(camera) for name, camera in raw["cams"].items()},
-        lidar_path=None if lidar_path is None else str(lidar_path),
+        cameras={plain_text(name): _camera_from_dict(camera) for name, camera in raw["cams"].items()},
+        lidar_path=None if lidar_path is None else plain_text(lidar_path),
         annotations=_annotations_from_dict(raw["anns"]) if "anns" in raw else None,
         frame_idx=int(raw.get("frame_idx", 0)),
-        log_token=str(raw.get("log_token", "")),
-        scene_name=str(raw.get("scene_name", "")),
-        vehicle_name=str(raw.get("vehicle_name", "")),
+        log_token=plain_text(raw.get("log_token", "")),
+        scene_name=plain_text(raw.get("scene_name", "")),
+        vehicle_name=plain_text(raw.get("vehicle_name", "")),
         can_bus=_floats(raw.get("can_bus", np.zeros(18))),
         lidar_translation=_floats(raw.get("lidar2ego_translation", np.zeros(3))),
         lidar_rotation=_floats(raw.get("lidar2ego_rotation", [1.0, 0.0, 0.0, 0.0])),
@@ -222,7 +222,7 @@ def _frame_from_dict(raw: Mapping[str, Any]) -> NavsimFrame:
 
 def _camera_from_dict(raw: Mapping[str, Any]) -> CameraRecord:
     return CameraRecord(
-        str(raw["data_path"]),
+        plain_text(raw["data_path"]),
         _floats(raw["sensor2lidar_rotation"]),
         _floats(raw["sensor2lidar_translation"]),
         _floats(raw["cam_intrinsic"]),
@@ -233,18 +233,30 @@ def _camera_from_dict(raw: Mapping[str, Any]) -> CameraRecord:
 def _annotations_from_dict(raw: Mapping[str, Any]) -> Annotations:
     return Annotations(
         _floats(raw["gt_boxes"]).reshape(-1, 7),
-        tuple(str(name) for name in raw["gt_names"]),
+        tuple(plain_text(name) for name in raw["gt_names"]),
         _floats(raw["gt_velocity_3d"]).reshape(-1, 3),
-        tuple(str(token) for token in raw["instance_tokens"]),
-        tuple(str(token) for token in raw["track_tokens"]),
+        tuple(plain_text(token) for token in raw["instance_tokens"]),
+        tuple(plain_text(token) for token in raw["track_tokens"]),
     )
 
 
 def _command(one_hot: Sequence[int]) -> DrivingCommand:
-    values = np.asarray(one_hot)
+    values = _floats(one_hot)
     if values.shape != (len(DrivingCommand),) or int((values != 0).sum()) != 1:
-        raise ValueError(f"driving_command: expected a one-hot vector of {len(DrivingCommand)}, got {values.tolist()}")
+        got = values.tolist() if values.size <= len(DrivingCommand) else f"shape {values.shape}"
+        raise ValueError(f"driving_command: expected a one-hot vector of {len(DrivingCommand)}, got {got}")
     return DrivingCommand(int(values.argmax()))
+
+
+def plain_text(value: object) -> str:
+    """Text or a number of a file as text. Containers are refused: as text they may have no end.
+
+    Raises:
+        TypeError: naming what came.
+    """
+    if value is not None and not isinstance(value, (str, int, float, np.generic)):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    return str(value)
 
 
 def _floats(values: Any) -> FloatArray:  # noqa: ANN401  (lists and arrays of files)

@@ -6,11 +6,18 @@ file is read, keeps what it was made from as plain data and runs no code of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from pair_drive_core.datasets.navsim.stand_ins import Budget, Maker, PickleError, StandIn
 
-class PickledRecord:
+_RECORD_BYTES = 160
+_ENTRY_BYTES = 104
+_LONGEST_PATH = 4096
+
+
+class PickledRecord(StandIn):
     """What was stored of one object.
 
     Attributes:
@@ -19,28 +26,29 @@ class PickledRecord:
         fields: its attributes.
     """
 
-    name = ""
+    __slots__ = ("args", "fields", "name")
 
-    def __new__(cls, *args: Any) -> PickledRecord:  # noqa: ANN401  (plain data of a file)
+    def __init__(self, name: str, args: tuple[Any, ...]) -> None:
         """Keep the arguments."""
-        record = super().__new__(cls)
-        record.args = args
-        record.fields = {}
-        return record
+        self.name = name
+        self.args = args
+        self.fields: dict[str, Any] = {}
 
-    args: tuple[Any, ...]
-    fields: dict[str, Any]
+    def fill(self, state: object, budget: Budget) -> PickledRecord:
+        """Keep the attributes: a dictionary, or a pair of one and the slots' values.
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401
-        """Nothing is left to do."""
-
-    def __setstate__(self, state: object) -> None:
-        """Keep the attributes: a dictionary, or a pair of one and the slots' values."""
+        Raises:
+            PickleError: for any other state.
+        """
         for part in state if isinstance(state, tuple) else (state,):
             if isinstance(part, dict):
+                budget.charge(_ENTRY_BYTES * len(part))
                 self.fields.update(part)
+            elif part is not None:
+                raise PickleError(f"expected attributes of a {self.name}, got {type(part).__name__}")
+        return self
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  (plain data of a file)
         """An attribute; the leading underscore of private ones may be left out.
 
         Raises:
@@ -52,15 +60,21 @@ class PickledRecord:
         raise KeyError(f"{self.name}.{name}")
 
 
-def _substitute(name: str) -> type[PickledRecord]:
-    return type(name, (PickledRecord,), {"name": name})
+def _record(name: str, args: tuple[object, ...], budget: Budget) -> PickledRecord:
+    budget.charge(_RECORD_BYTES)
+    return PickledRecord(name, args)
 
 
-def _path(*parts: str) -> str:
+def _path(args: tuple[object, ...], budget: Budget) -> str:
+    """The text of a path, of its parts."""
+    parts = [part for part in args if isinstance(part, str)]
+    if len(parts) != len(args) or sum(map(len, parts)) + len(parts) > _LONGEST_PATH:
+        raise PickleError(f"expected a path of texts, {_LONGEST_PATH} characters in all")
+    budget.charge(_LONGEST_PATH)
     return "/".join(parts)
 
 
-def _nothing(*_: object) -> None:
+def _nothing(args: tuple[object, ...], budget: Budget) -> None:
     """Geometry that nuPlan had computed and stored along; it is not needed."""
 
 
@@ -79,12 +93,12 @@ _CLASSES = {
         "TrafficLightStatusType",
     ),
     "nuplan.planning.simulation.observation.observation_type": ("DetectionsTracks",),
+    "shapely.geometry.polygon": ("Polygon", "LinearRing"),
 }
 
-STAND_INS: Mapping[tuple[str, str], Callable[..., object]] = {
-    **{(module, name): _substitute(name) for module, names in _CLASSES.items() for name in names},
+STAND_INS: Mapping[tuple[str, str], Maker] = {
+    **{(module, name): partial(_record, name) for module, names in _CLASSES.items() for name in names},
     **{("pathlib", name): _path for name in ("Path", "PosixPath", "PurePosixPath", "WindowsPath")},
-    **{("shapely.geometry.polygon", name): _substitute(name) for name in ("Polygon", "LinearRing")},
     ("shapely.io", "from_wkb"): _nothing,
     ("shapely.lib", "from_wkb"): _nothing,
 }

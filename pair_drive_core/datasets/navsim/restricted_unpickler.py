@@ -3,125 +3,175 @@
 from __future__ import annotations
 
 import codecs
-import io
-import pickle
+import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from pair_drive_core.datasets.errors import DatasetError, UntrustedPickleError
-
-# numpy moved its internals from numpy.core to numpy._core in 2.0; a file of either age names one of the two. The
-# functions themselves are taken from numpy's own reduce protocol, so no private module is imported here.
-_RECONSTRUCT, _SCALAR, _FROM_BUFFER = (
-    cast("Callable[..., object]", reduced[0])
-    for reduced in (np.empty(0).__reduce__(), np.float64(0.0).__reduce__(), np.empty(1).__reduce_ex__(5))
+from pair_drive_core.datasets.navsim.pickle_machine import (
+    Names,
+    PickleMachine,
+    RefusedNameError,
+    make_frozenset,
+    make_set,
 )
-_StandIns: TypeAlias = Mapping[tuple[str, str], Callable[..., object]]
+from pair_drive_core.datasets.navsim.pickled_arrays import ARRAY_MAKERS, SCALAR_TYPES
+from pair_drive_core.datasets.navsim.pickled_records import PickledRecord
+from pair_drive_core.datasets.navsim.stand_ins import Budget, PickleError
 
-_CORRUPT = (
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-)
+MEMORY_PER_BYTE = 8
+"""What is read takes at most so many bytes for each byte of the file, more than the densest real file needs..."""
+MEMORY_FREE_BYTES = 2**23
+"""...and so much in any case."""
+MAX_DEPTH = 64
+"""How deep lists, dictionaries and records may lie in each other."""
+FREE_ELEMENTS = 2**16
+"""Elements of all containers, counted as often as they are reached: as many as the file has bytes, and so many more."""
+
+_CORRUPT = (ValueError, IndexError, struct.error, OverflowError, MemoryError)
+_LEAVES = SCALAR_TYPES | {type(None), bool, int, float, complex, str, bytes, bytearray}
 
 
-def _encode_latin1(text: str, encoding: str) -> bytes:
+def _encode_latin1(args: tuple[object, ...], budget: Budget) -> bytes:
     """Array bytes in pickles of protocol 2 and older: text encoded back to bytes, by no other codec."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"refused to encode bytes as {encoding!r}, expected 'latin1'")
+    text, encoding = args if len(args) == 2 else (None, None)
+    if not isinstance(text, str) or encoding != "latin1":
+        got = repr(encoding[:40]) if isinstance(encoding, str) else type(encoding).__name__
+        raise PickleError(f"refused to encode bytes as {got}, expected 'latin1'")
+    budget.charge(64 + len(text))
     return codecs.latin_1_encode(text)[0]
 
 
-_ADMITTED: Mapping[tuple[str, str], Callable[..., object]] = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy.core.multiarray", "scalar"): _SCALAR,
-    ("numpy._core.multiarray", "scalar"): _SCALAR,
-    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+def _make_bytes(args: tuple[object, ...], budget: Budget) -> bytes:
+    """No bytes; others are written by other means."""
+    if args:
+        raise PickleError("refused to make bytes from arguments")
+    return b""
+
+
+def _make_bytearray(args: tuple[object, ...], budget: Budget) -> bytearray:
+    """`bytearray()`, `bytearray(bytes)`, or `bytearray(text, "latin-1")` in protocol 2 and older."""
+    content = args[0] if args else b""
+    if isinstance(content, str) and args[1:] == ("latin-1",):
+        content = _encode_latin1((content, "latin1"), budget)
+    elif not isinstance(content, bytes) or len(args) > 1:
+        raise PickleError("expected the content of a bytearray as bytes")
+    budget.charge(64 + len(content))
+    return bytearray(content)
+
+
+def _make_complex(args: tuple[object, ...], budget: Budget) -> complex:
+    """`complex(float, float)`."""
+    real, imaginary = args if len(args) == 2 else (None, None)
+    if not isinstance(real, float) or not isinstance(imaginary, float):
+        raise PickleError("expected a complex number of two floats")
+    budget.charge(32)
+    return complex(real, imaginary)
+
+
+def _make_ordered_dict(args: tuple[object, ...], budget: Budget) -> OrderedDict[object, object]:
+    """`OrderedDict()`; entries follow."""
+    if args:
+        raise PickleError("refused to make an OrderedDict from arguments")
+    budget.charge(512)
+    return OrderedDict()
+
+
+_ADMITTED: Names = {
+    **ARRAY_MAKERS,
     ("_codecs", "encode"): _encode_latin1,
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _make_ordered_dict,
     **{
-        (module, kind.__name__): kind
+        (module, name): maker
         for module in ("builtins", "__builtin__")
-        for kind in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, range, set, slice, str, tuple)
+        for name, maker in (
+            ("bytearray", _make_bytearray),
+            ("bytes", _make_bytes),
+            ("complex", _make_complex),
+            ("frozenset", make_frozenset),
+            ("set", make_set),
+        )
     },
 }
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Looks names up in a closed table instead of importing them."""
-
-    def __init__(self, stream: io.BytesIO, source: Path | str, stand_ins: _StandIns) -> None:
-        super().__init__(stream)
-        self._source = source
-        self._stand_ins = stand_ins
-
-    def find_class(self, module_name: str, global_name: str) -> Callable[..., object]:
-        """The admitted object of that name.
-
-        Raises:
-            UntrustedPickleError: for any other name.
-        """
-        name = (module_name, global_name)
-        if name in _ADMITTED:
-            return _ADMITTED[name]
-        if name in self._stand_ins:
-            return self._stand_ins[name]
-        raise UntrustedPickleError(
-            self._source, f"refused to load {module_name}.{global_name}; only numpy arrays and builtins are admitted"
-        )
-
-    def persistent_load(self, pid: object) -> object:
-        """Nothing lives outside the file.
-
-        Raises:
-            UntrustedPickleError: always.
-        """
-        raise UntrustedPickleError(self._source, f"refused to load the external object {pid!r}")
-
-
-def loads_restricted(content: bytes, source: Path | str, stand_ins: _StandIns | None = None) -> object:
+def loads_restricted(content: bytes, source: Path | str, stand_ins: Names | None = None) -> object:
     """Unpickle builtins and numpy arrays.
 
     Args:
         content: the pickle.
         source: file name for messages.
-        stand_ins: more names, each with an inert substitute of ours that is called in place of the class named.
+        stand_ins: more names, each with a maker of inert substitutes of ours for the class named.
 
     Raises:
         UntrustedPickleError: if the pickle names anything that is not admitted.
-        DatasetError: if the bytes are no pickle, or a torn one.
+        DatasetError: if the bytes are no pickle or a torn one, or would need more memory than such a file should.
     """
+    names = {**_ADMITTED, **stand_ins} if stand_ins else _ADMITTED
+    budget = Budget(MEMORY_FREE_BYTES + MEMORY_PER_BYTE * len(content))
     try:
-        return _RestrictedUnpickler(io.BytesIO(content), source, stand_ins or {}).load()
-    except DatasetError:
-        raise
+        read = PickleMachine(content, names, budget).run()
+        _check_content(read, FREE_ELEMENTS + len(content))
+    except RefusedNameError as error:
+        raise UntrustedPickleError(source, f"{error}; only numpy arrays and builtins are admitted") from error
     except _CORRUPT as error:
         raise DatasetError(source, f"corrupt pickle ({type(error).__name__}: {error})") from error
+    return read
 
 
-def load_restricted(path: Path, stand_ins: _StandIns | None = None) -> object:
+def load_restricted(path: Path, stand_ins: Names | None = None) -> object:
     """Unpickle a file; see `loads_restricted`.
 
     Raises:
         FileNotFoundError: naming the file.
         UntrustedPickleError: if the pickle names anything that is not admitted.
-        DatasetError: if the file is no pickle, or a torn one.
+        DatasetError: if the file is no pickle or a torn one, or would need more memory than such a file should.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     return loads_restricted(path.read_bytes(), path, stand_ins)
+
+
+def _check_content(root: object, max_elements: int) -> None:
+    """Check that only data came out, neither deep nor without end.
+
+    A pickle may hold one list in many places, or in itself; whoever walks through it then, walks as often. So each is
+    counted as often as it is reached.
+
+    Raises:
+        PickleError: if not.
+    """
+    level, elements = [root], 0
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for value in level:
+            entries = _entries(value)
+            elements += len(entries)
+            if elements > max_elements:
+                raise PickleError(f"expected at most {max_elements} elements in a file of this size")
+            below += [entry for entry in entries if type(entry) not in _LEAVES]
+        if not below:
+            return
+        level = below
+    raise PickleError(f"expected objects in each other at most {MAX_DEPTH} deep")
+
+
+def _entries(value: object) -> Collection[object]:
+    kind = type(value)
+    if kind is np.ndarray:
+        array: npt.NDArray[np.generic] = value  # type: ignore[assignment]
+        return list(array.flat) if array.dtype.hasobject else ()
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return value  # type: ignore[return-value]
+    if kind is dict or kind is OrderedDict:
+        return value.values()  # type: ignore[attr-defined, no-any-return]
+    if kind is PickledRecord:
+        record: PickledRecord = value  # type: ignore[assignment]
+        return [*record.args, *record.fields.values()]
+    if kind in _LEAVES:
+        return ()
+    raise PickleError(f"expected plain data, got a {kind.__name__} that was left unfinished")

@@ -12,6 +12,7 @@ import numpy as np
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.maps.map_index import MapIndex
 from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US, Annotations, CameraRecord, FloatArray, NavsimFrame
+from pair_drive_core.datasets.navsim.log_file import plain_text
 from pair_drive_core.datasets.navsim.pickled_records import STAND_INS, PickledRecord
 from pair_drive_core.datasets.navsim.restricted_unpickler import load_restricted
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
@@ -20,7 +21,7 @@ from pair_drive_core.datasets.quaternions import yaw_to_quaternion
 from pair_drive_core.scene import DrivingCommand, ObjectType, Scene, SceneError
 
 _RED = 2
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ def read_synthetic_scene(path: Path) -> SyntheticScene:
         extended = _extended(recorded[-1], lights, tracks)
         return SyntheticScene(
             path,
-            str(metadata["initial_token"]),
-            str(metadata["log_name"]),
-            str(metadata["map_name"]),
-            str(metadata["corresponding_original_scene"]),
+            plain_text(metadata["initial_token"]),
+            plain_text(metadata["log_name"]),
+            plain_text(metadata["map_name"]),
+            plain_text(metadata["corresponding_original_scene"]),
             tuple(frame.validate() for frame in (*recorded, *extended)),
             int(metadata["num_history_frames"]),
         )
@@ -133,33 +134,33 @@ def _frame(raw: Mapping[str, Any], metadata: Mapping[str, Any]) -> NavsimFrame:
         raise ValueError(f"frame {raw['token']}: expected the ego pose in the global frame")
     x, y, heading = (float(v) for v in status["ego_pose"])
     return NavsimFrame(
-        token=str(raw["token"]),
+        token=plain_text(raw["token"]),
         timestamp_us=int(raw["timestamp"]),
-        log_name=str(metadata["log_name"]),
-        scene_token=str(metadata["scene_token"]),
-        map_location=str(metadata["map_name"]),
-        roadblock_ids=tuple(str(fid) for fid in raw["roadblock_ids"]),
+        log_name=plain_text(metadata["log_name"]),
+        scene_token=plain_text(metadata["scene_token"]),
+        map_location=plain_text(metadata["map_name"]),
+        roadblock_ids=tuple(plain_text(fid) for fid in raw["roadblock_ids"]),
         ego_translation=np.array([x, y, 0.0]),
         ego_rotation=yaw_to_quaternion(heading),
         ego_velocity=np.array(status["ego_velocity"], dtype=np.float64),
         ego_acceleration=np.array(status["ego_acceleration"], dtype=np.float64),
         traffic_lights=tuple((int(connector), bool(red)) for connector, red in raw["traffic_lights"]),
-        driving_command=DrivingCommand(int(np.argmax(status["driving_command"]))),
+        driving_command=DrivingCommand(int(np.argmax(np.array(status["driving_command"], dtype=np.float64)))),
         cameras={name.upper(): _camera(camera) for name, camera in raw["camera_dict"].items() if camera},
-        lidar_path=None if raw["lidar_path"] is None else str(raw["lidar_path"]),
+        lidar_path=None if raw["lidar_path"] is None else plain_text(raw["lidar_path"]),
         annotations=Annotations(
             np.array(boxes["boxes"], dtype=np.float64).reshape(-1, 7),
-            tuple(str(name) for name in boxes["names"]),
+            tuple(plain_text(name) for name in boxes["names"]),
             np.array(boxes["velocity_3d"], dtype=np.float64).reshape(-1, 3),
-            tuple(str(token) for token in boxes["instance_tokens"]),
-            tuple(str(token) for token in boxes["track_tokens"]),
+            tuple(plain_text(token) for token in boxes["instance_tokens"]),
+            tuple(plain_text(token) for token in boxes["track_tokens"]),
         ),
     )
 
 
 def _camera(raw: Mapping[str, Any]) -> CameraRecord:
     arrays = (raw[key] for key in ("sensor2lidar_rotation", "sensor2lidar_translation", "cam_intrinsic", "distortion"))
-    return CameraRecord(str(raw["data_path"]), *(np.array(array, dtype=np.float64) for array in arrays))
+    return CameraRecord(plain_text(raw["data_path"]), *(np.array(array, dtype=np.float64) for array in arrays))
 
 
 def _extended(last: NavsimFrame, lights: Sequence[PickledRecord], tracks: Sequence[PickledRecord]) -> list[NavsimFrame]:
@@ -202,7 +203,7 @@ def _annotations(objects: Sequence[PickledRecord], pose: FloatArray, token: str)
         sizes.append([box["length"], box["width"], box["height"]])
     return Annotations.from_global(
         pose,
-        [str(entry["metadata"]["track_token"]) for entry in objects],
+        [plain_text(entry["metadata"]["track_token"]) for entry in objects],
         [ObjectType(int(_kind(entry))) for entry in objects],
         np.array(sizes, dtype=np.float64).reshape(-1, 3),
         np.array(rows, dtype=np.float64).reshape(-1, 5),
