@@ -1,5 +1,6 @@
 """Installs pair_drive_core and the `pair-drive` command; no ROS needed (that package is built by CMakeLists.txt)."""
 
+import importlib.util
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -14,13 +15,17 @@ def requirements(name: str) -> list[str]:
 
 
 NATIVE = Path("pair_drive_core/scoring/native")
+# The file alone: importing the package would need what is only about to be installed.
+_spec = importlib.util.spec_from_file_location("recipe", ROOT / NATIVE / "recipe.py")
+recipe = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(recipe)
 scorer = Extension(
     "pair_drive_core.scoring.native.kernel",
-    sources=[str(NATIVE / "kernel.cpp")],
-    depends=[str(header.relative_to(ROOT)) for header in sorted((ROOT / NATIVE).glob("*.h*"))],
+    sources=[str(NATIVE / name) for name in recipe.SOURCES],
+    depends=[str(NATIVE / header.name) for header in recipe.headers()],
     language="c++",
-    extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"],
-    extra_link_args=["-pthread"],
+    extra_compile_args=[*recipe.FLAGS, recipe.stamp_flag()],
+    extra_link_args=[*recipe.LINK_FLAGS],
     optional=True,  # without a compiler the torch scorer serves, and says so
 )
 

@@ -14,7 +14,7 @@ from pair_drive_core.scene import SceneError
 from pair_drive_core.scoring import HumanFilter, Metric, prepare_scenes, score
 from pair_drive_core.scoring.backends import sub_scores_of
 from pair_drive_core.scoring.candidates import CandidateKind
-from pair_drive_core.scoring.native import build, library
+from pair_drive_core.scoring.native import build, library, recipe
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "vectors").glob("scene_*.npz"))
 EXACT = ("step", "cause", "comfort", "valid")
@@ -155,43 +155,87 @@ def test_without_a_kernel_scoring_warns_once_and_runs_on_torch(made, monkeypatch
 
 
 @pytest.fixture
-def old_kernel(tmp_path):
-    """A library that says it is of interface -1."""
-    source = tmp_path / "old.c"
-    source.write_text("#include <stdint.h>\nint64_t pair_drive_abi(void) { return -1; }\n", encoding="utf-8")
-    path = tmp_path / "old.so"
+def foreign(tmp_path):
+    """A library of somebody else, which leaves a mark when it is loaded."""
+    source, mark = tmp_path / "foreign.c", tmp_path / "was_loaded"
+    source.write_text(
+        "#include <stdio.h>\n__attribute__((constructor)) static void run(void) "
+        f'{{ fclose(fopen("{mark}", "w")); }}\nint pair_drive_abi(void) {{ return 3; }}\n',
+        encoding="utf-8",
+    )
+    path = tmp_path / "made" / build.LIBRARY
+    path.parent.mkdir()
     subprocess.run([build.find_compiler(), "-shared", "-fPIC", "-x", "c", source, "-o", path], check=True)
     return path
 
 
-def test_a_kernel_of_another_version_is_refused(old_kernel):
-    with pytest.raises(OSError, match="got -1; build it anew"):
-        library.open_library(old_kernel)
+@pytest.fixture
+def stale(tmp_path):
+    """A kernel that bears another stamp: a whole library of sources that are not these any more."""
+    path = tmp_path / "made" / build.LIBRARY
+    path.parent.mkdir()
+    own = next(p for p in library.candidates_of_path(build.FOLDER) if p.exists() and build.is_current(p)).read_bytes()
+    path.write_bytes(own.replace(recipe.stamp().encode(), b"0" * 64))
+    return path
 
 
-def test_an_old_kernel_is_passed_over_for_one_that_fits_and_named_where_there_is_none(old_kernel, monkeypatch, caplog):
-    present = library.candidates_of_path(Path(library.__file__).parent)
-    try:
-        monkeypatch.setattr(library, "candidates_of_path", lambda folder: (old_kernel, *present))
-        library.load.cache_clear()
-        with caplog.at_level(logging.WARNING):
-            assert library.load() is not None
-        assert not caplog.records
-        monkeypatch.setattr(library, "candidates_of_path", lambda folder: (old_kernel,))
-        library.load.cache_clear()
-        with caplog.at_level(logging.WARNING):
-            assert library.load() is None
-        assert "got -1; build it anew" in caplog.records[0].getMessage()
-    finally:
-        library.load.cache_clear()
+@pytest.mark.parametrize("which", ["foreign", "stale", "empty"])
+def test_a_kernel_of_other_sources_is_refused_without_loading_it(which, request, tmp_path):
+    if which == "empty":
+        path = tmp_path / "empty.so"
+        path.touch()
+    else:
+        path = request.getfixturevalue(which)
+    got = "'000000000000'" if which == "stale" else "none"
+    with pytest.raises(OSError, match=f"expected a kernel of these sources.*got {got}; build it anew"):
+        library.open_library(path)
+    assert not (tmp_path / "was_loaded").exists()
+
+
+@pytest.mark.parametrize("which", ["foreign", "stale"])
+def test_a_kernel_of_other_sources_is_built_anew_and_without_a_compiler_torch_serves(
+    which, request, monkeypatch, caplog
+):
+    path = request.getfixturevalue(which)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(shutil, "which", lambda name: None)
+        assert library.find(path.parent) is None
+    assert [text in caplog.records[0].getMessage() for text in ("torch path", "these sources", "no C++ compiler")]
+    assert len(caplog.records) == 1
+    caplog.clear()
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(build, "FLAGS", ("-O0", *build.FLAGS))  # quicker; the stamp is of the recipe's flags
+        found = library.find(path.parent)
+    assert found is not None
+    assert found.pair_drive_score is not None
+    assert [record.getMessage().startswith("built the native kernel anew") for record in caplog.records] == [True]
+    caplog.clear()
+    assert library.find(path.parent) is not None
+    assert not caplog.records
+
+
+def test_the_stamp_is_of_every_source_flag_and_the_interface(tmp_path, monkeypatch):
+    copy = tmp_path / "native"
+    shutil.copytree(recipe.FOLDER, copy, ignore=shutil.ignore_patterns("*.so", "*.py", "__pycache__"))
+    monkeypatch.setattr(recipe, "FOLDER", copy)
+    before = recipe.stamp()
+    stamps = {before, recipe.stamp(["-g"])}
+    for path in sorted(copy.iterdir()):
+        path.write_text(path.read_text() + "\n")
+        stamps.add(recipe.stamp())
+    monkeypatch.setattr(recipe, "ABI", recipe.ABI + 1)
+    stamps.add(recipe.stamp())
+    assert len(stamps) == 3 + len(list(copy.iterdir()))
 
 
 def test_the_build_makes_a_library_that_loads_and_keeps_it_while_it_is_current(tmp_path):
     path = build.compile_library(tmp_path, ["-O0"])
-    assert library.open_library(path).pair_drive_abi() > 0
+    assert library.open_library(path, recipe.stamp(["-O0"])).pair_drive_score is not None
     built = path.stat().st_mtime_ns
-    assert build.compile_library(tmp_path).stat().st_mtime_ns == built
+    assert build.compile_library(tmp_path, ["-O0"]).stat().st_mtime_ns == built
     assert [p.name for p in tmp_path.iterdir()] == [build.LIBRARY]
+    with pytest.raises(OSError, match="expected a kernel of these sources"):
+        library.open_library(path)
 
 
 def test_a_failing_build_says_what_the_compiler_said_and_leaves_nothing(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The C++ kernel by itself: geometry against brute force, ties, and what must not change a result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -300,8 +302,6 @@ def test_a_wrong_shape_names_what_was_expected(library, made):
 
 
 def test_arrays_that_do_not_fit_together_never_reach_the_kernel(library, made):
-    from dataclasses import replace
-
     prepared = prepare_scenes([made.random_scene(1)], dtype=torch.float64)
     wrong = {
         "ring_offsets": prepared.ring_offsets + 1,
@@ -314,6 +314,41 @@ def test_arrays_that_do_not_fit_together_never_reach_the_kernel(library, made):
     for name, tensor in wrong.items():
         with pytest.raises(SceneError, match=f"PreparedScenes.(object_present|{name})"):
             NativeIndex(library, replace(prepared, **{name: tensor}))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "origin",
+        "ego",
+        "sample_weight",
+        "history",
+        "object_states",
+        "object_size",
+        "ring_points",
+        "centerline",
+        "red_points",
+    ],
+)
+def test_numbers_that_are_none_never_reach_the_kernel(library, made, name, bad):
+    prepared = prepare_scenes([made.random_scene(1)], dtype=torch.float64)
+    values = getattr(prepared, name).clone()
+    where = prepared.object_present.nonzero()[-1].tolist() if name == "object_states" else [-1]
+    values[tuple(where)] = bad
+    with pytest.raises(SceneError, match=f"PreparedScenes.{name}: expected finite numbers"):
+        NativeIndex(library, replace(prepared, **{name: values}))
+
+
+def test_what_an_absent_object_would_be_does_not_matter(library, made):
+    scene = made.random_scene(1)
+    prepared = prepare_scenes([scene], dtype=torch.float64)
+    states = prepared.object_states.clone()
+    states[~prepared.object_present] = float("nan")
+    assert not prepared.object_present.all()
+    plans = made.random_plans(1, 8)
+    raw = NativeIndex(library, replace(prepared, object_states=states)).score(plans)
+    assert torch.equal(raw.values, NativeIndex(library, prepared).score(plans).values)
 
 
 def test_the_index_lives_as_long_as_the_prepared_scenes(library, made):

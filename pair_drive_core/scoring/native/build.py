@@ -1,8 +1,7 @@
 """Compile the scoring kernel: `python -m pair_drive_core.scoring.native.build [FOLDER]`.
 
-Needs a C++17 compiler (g++ or clang++; the `CXX` environment variable names another one) and nothing else. The flags
-keep floating-point results the same on every machine: no fused multiply-add, no fast-math, no code for one processor
-only.
+Needs a C++17 compiler (g++ or clang++; the `CXX` environment variable names another one) and nothing else; `recipe`
+says what is compiled and how.
 """
 
 from __future__ import annotations
@@ -16,11 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pair_drive_core.scoring.native import LIBRARY
-
-FOLDER = Path(__file__).parent
-SOURCES = ("kernel.cpp",)
-HEADERS = tuple(sorted(path.name for path in FOLDER.glob("*.h*")))
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-pthread")
+from pair_drive_core.scoring.native.recipe import FLAGS, FOLDER, LINK_FLAGS, SOURCES, stamp, stamp_flag, stamp_of
 
 
 class BuildError(RuntimeError):
@@ -41,16 +36,13 @@ def find_compiler() -> str:
     raise BuildError(f"no C++ compiler: looked for {', '.join(names)} on PATH; install g++ or set CXX")
 
 
-def is_current(library: Path) -> bool:
-    """Whether the library exists and is newer than every source."""
-    if not library.exists():
-        return False
-    built = library.stat().st_mtime
-    return all((FOLDER / name).stat().st_mtime <= built for name in (*SOURCES, *HEADERS))
+def is_current(library: Path, extra_flags: Sequence[str] = ()) -> bool:
+    """Whether the library exists and was built from these sources with these flags."""
+    return library.exists() and stamp_of(library) == stamp(extra_flags)
 
 
 def compile_library(folder: Path = FOLDER, extra_flags: Sequence[str] = (), force: bool = False) -> Path:
-    """Compile the kernel into `folder`, unless the library there is newer than the sources.
+    """Compile the kernel into `folder`, unless the library there is of these sources and flags.
 
     Args:
         folder: where the library shall lie; by default beside this file, where `library.load` looks for it.
@@ -64,13 +56,14 @@ def compile_library(folder: Path = FOLDER, extra_flags: Sequence[str] = (), forc
         BuildError: if there is no compiler or it refuses; the message holds what it said.
     """
     library = folder / LIBRARY
-    if not force and is_current(library):
+    if not force and is_current(library, extra_flags):
         return library
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as partial:
         target = Path(partial.name)
-    command = [find_compiler(), *FLAGS, *extra_flags, "-shared", *(str(FOLDER / s) for s in SOURCES), "-o", str(target)]
+    flags = (*FLAGS, *extra_flags, stamp_flag(extra_flags), "-shared", *LINK_FLAGS)
     try:
+        command = [find_compiler(), *flags, *(str(FOLDER / name) for name in SOURCES), "-o", str(target)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise BuildError(f"{' '.join(command)} failed with {result.returncode}:\n{result.stderr}")

@@ -74,7 +74,7 @@ class NativeIndex:
             threads: how many scenes are indexed at once.
 
         Raises:
-            SceneError: if the packed arrays do not fit together.
+            SceneError: if the packed arrays do not fit together, or hold NaN or infinity.
             MemoryError: if the index does not fit into memory.
         """
         arrays = {name: _kernel_array(getattr(prepared, name)) for name in BATCH_ARRAYS}
@@ -184,7 +184,7 @@ def _kernel_array(tensor: Tensor) -> npt.NDArray[np.generic]:
 
 
 def _check_batch(prepared: PreparedScenes, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
-    """Check that no index or offset points outside of its array.
+    """Check that no index or offset points outside of its array, and that all numbers are finite.
 
     Raises:
         SceneError: naming the field at fault.
@@ -226,6 +226,23 @@ def _check_batch(prepared: PreparedScenes, arrays: dict[str, npt.NDArray[np.gene
     index = arrays["sample_index"]
     if index.size and not (int(index.min()) >= 0 and int(index.max()) < PLAN_STEPS):
         raise SceneError(f"PreparedScenes.sample_index: expected values from 0 to {PLAN_STEPS - 1}, got {index.max()}")
+    _check_finite(arrays)
+
+
+def _check_finite(arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Check that numbers which the kernel turns into cells, bounds and filters are numbers.
+
+    Raises:
+        SceneError: naming the field at fault.
+    """
+    present = arrays["object_present"].astype(np.bool_)
+    for name, array in arrays.items():
+        if array.dtype != np.float64:
+            continue
+        floats = array.astype(np.float64, copy=False)
+        wrong = ~np.isfinite(floats if name != "object_states" else floats[present])
+        if wrong.any():
+            raise SceneError(f"PreparedScenes.{name}: expected finite numbers, got {int(wrong.sum())} that are not")
 
 
 def _check_offsets(name: str, arrays: dict[str, npt.NDArray[np.generic]], count: int, rows: int) -> None:

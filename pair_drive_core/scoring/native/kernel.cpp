@@ -150,7 +150,13 @@ bool run_blocks(std::size_t count, std::size_t block, std::int64_t threads, Work
 
 using pair_drive::SceneIndex;
 
-int64_t pair_drive_abi(void) { return PAIR_DRIVE_ABI; }
+#ifndef PAIR_DRIVE_STAMP
+#define PAIR_DRIVE_STAMP none
+#endif
+#define PAIR_DRIVE_TEXT(token) #token
+#define PAIR_DRIVE_TEXT_OF(macro) PAIR_DRIVE_TEXT(macro)
+
+const char* pair_drive_stamp(void) { return "pair-drive kernel stamp " PAIR_DRIVE_TEXT_OF(PAIR_DRIVE_STAMP); }
 
 int64_t pair_drive_index(const PairDriveBatch* batch, int64_t threads, void** handles) {
   const std::size_t scenes = static_cast<std::size_t>(batch->scenes);

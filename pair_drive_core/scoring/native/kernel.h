@@ -8,7 +8,6 @@
 extern "C" {
 #endif
 
-#define PAIR_DRIVE_ABI 3
 #define PAIR_DRIVE_EXPORT __attribute__((visibility("default")))
 
 /* Packed scenes: the fields of `PreparedScenes` of the same names, contiguous. Only read while indexing. */
@@ -88,7 +87,8 @@ typedef struct {
   uint8_t* areas;  /* (S, K, 41): 1 multiple lanes, 2 not drivable, 4 oncoming, 8 centre in an intersection; may be null */
 } PairDriveRequest;
 
-PAIR_DRIVE_EXPORT int64_t pair_drive_abi(void);
+/* "pair-drive kernel stamp " and the hash of sources, flags and interface that recipe.py gives to the compiler. */
+PAIR_DRIVE_EXPORT const char* pair_drive_stamp(void);
 
 /* Indexes every scene of a batch; `handles` takes one handle a scene. Returns 0, or 1 when memory ran out. */
 PAIR_DRIVE_EXPORT int64_t pair_drive_index(const PairDriveBatch* batch, int64_t threads, void** handles);

@@ -9,9 +9,9 @@ import sysconfig
 from pathlib import Path
 
 from pair_drive_core.scoring.native import LIBRARY
+from pair_drive_core.scoring.native.recipe import FOLDER, stamp, stamp_of
 
 _LOG = logging.getLogger(__name__)
-_ABI = 3
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 BATCH_ARRAYS = (
@@ -113,17 +113,21 @@ def candidates_of_path(folder: Path) -> tuple[Path, ...]:
     return folder / LIBRARY, folder / f"kernel{suffix}"
 
 
-def open_library(path: Path) -> ctypes.CDLL:
-    """Load a library and declare its functions.
+def open_library(path: Path, expected: str | None = None) -> ctypes.CDLL:
+    """Load a library and declare its functions. One that was not built from these sources is not even loaded.
+
+    Args:
+        path: the library.
+        expected: the stamp that it must bear; None takes that of the sources beside this file.
 
     Raises:
-        OSError: if it cannot be loaded, or was built from another version of the sources.
+        OSError: if it cannot be loaded, or was built from other sources, with other flags, or is of somebody else.
     """
+    wanted, found = expected or stamp(), stamp_of(path)
+    if found != wanted:
+        got = "none" if found is None else f"{found[:12]!r}"
+        raise OSError(f"{path}: expected a kernel of these sources, stamp {wanted[:12]!r}, got {got}; build it anew")
     library = ctypes.CDLL(str(path))
-    library.pair_drive_abi.restype = _INT
-    found = library.pair_drive_abi()
-    if found != _ABI:
-        raise OSError(f"{path}: expected kernel interface {_ABI}, got {found}; build it anew")
     library.pair_drive_index.argtypes = (ctypes.POINTER(Batch), _INT, _POINTER)
     library.pair_drive_index.restype = _INT
     library.pair_drive_release.argtypes = (_POINTER, _INT)
@@ -137,23 +141,37 @@ def open_library(path: Path) -> ctypes.CDLL:
 
 @functools.lru_cache(maxsize=1)
 def load() -> ctypes.CDLL | None:
-    """The compiled kernel, or None (with one warning in the log that says how to build it) where none loads.
+    """The compiled kernel, or None (with one warning in the log that says how to build it) where none loads."""
+    return find(FOLDER)
 
-    Of several builds the newest that loads is taken, so that one left behind by another kind of build is passed over.
+
+def find(folder: Path) -> ctypes.CDLL | None:
+    """The kernel in a folder: of several builds one that is of these sources; where all are of others, a new one.
+
+    Args:
+        folder: where builds put it.
+
+    Returns:
+        None where there is none and none can be built; a warning in the log says why.
     """
-    folder = Path(__file__).parent
-    refused = ""
     present = [path for path in candidates_of_path(folder) if path.exists()]
-    for path in sorted(present, key=lambda path: path.stat().st_mtime, reverse=True):
+    refused: list[str] = []
+    for path in present:
         library, reason = _try_to_open(path)
         if library is not None:
             return library
-        refused += f" ({reason})"
+        refused.append(reason)
+    if present:
+        library, reason = _build_anew(folder)
+        if library is not None:
+            _LOG.warning("built the native kernel anew: %s", "; ".join(refused))
+            return library
+        refused.append(reason)
     _LOG.warning(
         "scoring runs on the slower torch path: no native kernel in %s%s; build it with "
         "`python -m pair_drive_core.scoring.native.build`",
         folder,
-        refused,
+        f" ({'; '.join(refused)})" if refused else "",
     )
     return None
 
@@ -162,5 +180,16 @@ def _try_to_open(path: Path) -> tuple[ctypes.CDLL | None, str]:
     """The library, or None and why not."""
     try:
         return open_library(path), ""
-    except OSError as error:
+    except (OSError, AttributeError) as error:
+        return None, str(error)
+
+
+def _build_anew(folder: Path) -> tuple[ctypes.CDLL | None, str]:
+    """A library of these sources in place of one of others, or None and why not."""
+    # `python -m ...native.build` would warn if the package had imported that module before.
+    from pair_drive_core.scoring.native.build import BuildError, compile_library
+
+    try:
+        return open_library(compile_library(folder)), ""
+    except (BuildError, OSError) as error:
         return None, str(error)
