@@ -13,7 +13,12 @@ import pytest
 import yaml
 
 from pair_drive_core.driving import topics
-from pair_drive_ros.nodes import bag_recorder_node, town_simulator_node
+from pair_drive_ros.nodes import (
+    bag_recorder_node,
+    route_command_node,
+    town_simulator_node,
+    trajectory_follower_node,
+)
 from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +26,7 @@ PARAMETERS = {
     "planner_node": {parameter.name for parameter in PLANNER_PARAMETERS},
     "town_simulator_node": {parameter.name for parameter in town_simulator_node.PARAMETERS},
     "bag_recorder_node": {parameter.name for parameter in bag_recorder_node.PARAMETERS},
+    "trajectory_follower_node": {parameter.name for parameter in trajectory_follower_node.FOLLOWER_PARAMETERS},
 }
 
 
@@ -134,8 +140,22 @@ def test_the_demo_starts_town_planner_and_recorder_with_parameters_they_have(loa
     assert set(dict(include.keywords["launch_arguments"])) <= set(planner_arguments)
 
 
-@pytest.mark.parametrize("name", ["planner.yaml", "demo.yaml"])
-def test_parameter_files_name_only_parameters_of_the_planner(name):
+def test_the_follower_starts_with_its_file_and_its_topics_can_be_renamed(load):
+    arguments, started = load("follower.launch.py")
+    assert all(len(entry["description"]) > 10 for entry in arguments.values())
+    (node,) = started(carla_topic="/carla/ego/vehicle_control_cmd", use_sim_time="True")
+    assert node.keywords["executable"] == "trajectory_follower_node"
+    assert node.keywords["parameters"] == ["FILE", {"use_sim_time": True, "autostart": True}]
+    assert node.keywords["remappings"] == [("control/carla", "/carla/ego/vehicle_control_cmd")]
+    offered = {entry["default_value"] for name, entry in arguments.items() if name.endswith("_topic")}
+    assert offered == {"odometry", topics.PLAN_TOPIC, *(v for v in vars(topics).values() if str(v)[:8] == "control/")}
+
+
+@pytest.mark.parametrize(
+    ("name", "node"),
+    [("planner.yaml", "planner_node"), ("demo.yaml", "planner_node"), ("follower.yaml", "trajectory_follower_node")],
+)
+def test_parameter_files_name_only_parameters_of_their_node(name, node):
     document = yaml.safe_load((ROOT / "config" / name).read_text())
     groups = document["/**"]["ros__parameters"]
     dotted = {
@@ -143,7 +163,15 @@ def test_parameter_files_name_only_parameters_of_the_planner(name):
         for group, value in groups.items()
         for leaf in (value if isinstance(value, dict) else [""])
     }
-    assert dotted <= PARAMETERS["planner_node"]
+    assert dotted <= PARAMETERS[node]
+
+
+def test_the_followers_file_holds_the_defaults():
+    groups = yaml.safe_load((ROOT / "config" / "follower.yaml").read_text())["/**"]["ros__parameters"]
+    for parameter in trajectory_follower_node.FOLLOWER_PARAMETERS:
+        group, _, leaf = parameter.name.partition(".")
+        if parameter.name != "autostart":
+            assert (groups[group][leaf] if leaf else groups[group]) == pytest.approx(parameter.default)
 
 
 def test_the_cores_list_of_node_only_parameters_is_the_nodes():
@@ -154,7 +182,13 @@ def test_the_cores_list_of_node_only_parameters_is_the_nodes():
 
 
 def test_every_parameter_has_a_description_and_every_number_has_bounds():
-    for module in (PLANNER_PARAMETERS, town_simulator_node.PARAMETERS, bag_recorder_node.PARAMETERS):
+    for module in (
+        PLANNER_PARAMETERS,
+        town_simulator_node.PARAMETERS,
+        bag_recorder_node.PARAMETERS,
+        route_command_node.PARAMETERS,
+        trajectory_follower_node.FOLLOWER_PARAMETERS,
+    ):
         for parameter in module:
             assert parameter.description.endswith((".", "]"))
             if isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool):
