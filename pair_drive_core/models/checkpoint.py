@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+import reprlib
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,13 @@ from pair_drive_core.models.pair_model import PairConfig, PairModel
 
 FORMAT = "pair-drive checkpoint"
 FORMAT_VERSION = "1"
+_MAX_HEADER = 2**24
+_MAX_SETTING = 2**16
+_UNBUILDABLE = (
+    *(ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError),
+    *(ArithmeticError, RuntimeError, MemoryError),
+)
+"""What networks raise for sizes that do not go together; RuntimeError covers RecursionError."""
 
 
 class CheckpointError(ValueError):
@@ -57,7 +67,7 @@ def save_checkpoint(path: Path, model: PairModel, training: Mapping[str, Any]) -
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint. Whatever the file says, nothing is built before its description fits its tensors.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -65,24 +75,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; `pair-drive train` writes one")
+    _check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            _check_format(path, metadata)
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+            config = _config(path, metadata, len(shapes))
+            _check_shapes(path, _expected_shapes(path, config), shapes)
+            tensors = {name: file.get_tensor(name) for name in shapes}
     except SafetensorError as error:
         raise CheckpointError(
             f"{path}: expected a whole safetensors file, got one that cannot be read: {error}"
         ) from None
-    _check_format(path, metadata)
-    try:
-        config = config_from_mapping(PairConfig, json.loads(metadata["config"]))
-        training = json.loads(metadata["training"])
-    except (KeyError, json.JSONDecodeError, ConfigurationError) as error:
-        raise CheckpointError(f"{path}: its description does not fit this version of pair-drive: {error}") from None
+    training = _described(path, metadata, "training")
     model = PairModel(config)
     _check_tensors(path, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return Checkpoint(model.eval(), training)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that is no description of weights, before anything reads it."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+    if size > _MAX_HEADER:
+        raise CheckpointError(
+            f"{path}: expected a whole safetensors file, its header at most {_MAX_HEADER} bytes, got {size}"
+        )
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
@@ -94,18 +114,75 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
         raise CheckpointError(f"{path}: expected format version {FORMAT_VERSION}, got {got}")
 
 
-def _check_tensors(path: Path, expected: Mapping[str, Tensor], received: Mapping[str, Tensor]) -> None:
-    """Compare names, shapes and finiteness of the weights with what the description demands."""
+def _described(path: Path, metadata: Mapping[str, str], key: str) -> Mapping[str, Any]:
+    """One part of the description."""
+    try:
+        found = json.loads(metadata[key])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: its description does not fit this version of pair-drive: {key!r}: {error}"
+        ) from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: expected {key!r} as a group of settings, got {reprlib.repr(found)}")
+    return found
+
+
+def _config(path: Path, metadata: Mapping[str, str], tensors: int) -> PairConfig:
+    """The configuration, its numbers within what networks have and what the file can hold."""
+    try:
+        config = config_from_mapping(PairConfig, _described(path, metadata, "config"))
+    except (ConfigurationError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its description does not fit this version of pair-drive: {error}") from None
+    for name, value in _whole_numbers(config, ""):
+        # Every layer and every block has tensors of its own, so there cannot be more of them than tensors.
+        most = tensors if name.rstrip("[]0123456789").endswith(("layers", "blocks")) else _MAX_SETTING
+        if not 0 <= value <= most:
+            raise CheckpointError(f"{path}: setting {name!r}: expected a number from 0 to {most}, got {value}")
+    return config
+
+
+def _whole_numbers(value: object, name: str) -> Iterator[tuple[str, int]]:
+    """Every whole number of a configuration, with its dotted name."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _whole_numbers(getattr(value, field.name), f"{name}.{field.name}".lstrip("."))
+    elif isinstance(value, tuple):
+        for i, entry in enumerate(value):
+            yield from _whole_numbers(entry, f"{name}[{i}]")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield name, value
+
+
+def _expected_shapes(path: Path, config: PairConfig) -> Mapping[str, tuple[int, ...]]:
+    """What tensors such a model has. It is built without memory for them; what cannot be built at all is found here."""
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of networks without width
+            return {name: tuple(tensor.shape) for name, tensor in PairModel(config).state_dict().items()}
+    except _UNBUILDABLE as error:
+        raise CheckpointError(
+            f"{path}: its description does not fit this version of pair-drive: no model can be built of it "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def _check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]], received: Mapping[str, tuple[int, ...]]) -> None:
+    """Compare names and shapes of the weights with what the description demands."""
     missing, surplus = sorted(set(expected) - set(received)), sorted(set(received) - set(expected))
     if missing or surplus:
         raise CheckpointError(
             f"{path}: expected {len(expected)} tensors, got {len(received)}; "
             f"missing {missing[:3]}, unknown {surplus[:3]}"
         )
+    for name, shape in expected.items():
+        if received[name] != shape:
+            raise CheckpointError(f"{path}: {name}: expected shape {shape}, got {received[name]}")
+
+
+def _check_tensors(path: Path, expected: Mapping[str, Tensor], received: Mapping[str, Tensor]) -> None:
+    """Compare kinds and finiteness of the weights with what the model has."""
     for name, tensor in expected.items():
-        if received[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{path}: {name}: expected shape {tuple(tensor.shape)}, got {tuple(received[name].shape)}"
-            )
+        if received[name].is_floating_point() != tensor.is_floating_point():
+            raise CheckpointError(f"{path}: {name}: expected {tensor.dtype}, got {received[name].dtype}")
         if received[name].is_floating_point() and not bool(torch.isfinite(received[name]).all()):
             raise CheckpointError(f"{path}: {name}: expected finite weights, got NaN or infinity")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import reprlib
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -10,6 +13,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 ConfigT = TypeVar("ConfigT")
+_LARGEST = sys.float_info.max
 
 
 class ConfigurationError(ValueError):
@@ -34,13 +38,25 @@ def config_from_mapping(kind: type[ConfigT], values: Mapping[str, Any], where: s
     Raises:
         ConfigurationError: naming the field, what came and what is available.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{_named(where)}: expected a group of settings, got {reprlib.repr(values)}")
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(names))
+    unknown = sorted(map(str, set(values) - set(names)))
     if unknown:
-        raise ConfigurationError(f"unknown setting {_join(where, unknown[0])!r}; available here: {', '.join(names)}")
+        first = reprlib.repr(_join(where, unknown[0]))
+        raise ConfigurationError(f"unknown setting {first}; available here: {', '.join(names)}")
     given = {name: _convert(hints[name], value, _join(where, name)) for name, value in values.items()}
-    return kind(**given)
+    try:
+        return kind(**given)
+    except ConfigurationError:
+        raise
+    except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+        raise ConfigurationError(f"{_named(where)}: {error}") from error
+
+
+def _named(where: str) -> str:
+    return f"setting {where!r}" if where else "settings"
 
 
 def _join(where: str, name: str) -> str:
@@ -63,8 +79,6 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - the ty
     if origin in (typing.Union, types.UnionType):
         return _convert_optional(hint, value, where)
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise ConfigurationError(f"setting {where!r}: expected a group of settings, got {value!r}")
         return config_from_mapping(typing.cast("type[Any]", hint), value, where)
     if origin is tuple:
         return _convert_tuple(hint, value, where)
@@ -73,13 +87,18 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - the ty
             return hint(value)
         except ValueError:
             choices = ", ".join(str(entry.value) for entry in hint)
-            raise ConfigurationError(f"setting {where!r}: expected one of {choices}, got {value!r}") from None
+            got = reprlib.repr(value)
+            raise ConfigurationError(f"setting {where!r}: expected one of {choices}, got {got}") from None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is float and is_number:
+        # Python compares whole numbers of any size with floats, but cannot turn the largest into one.
+        if not abs(value) <= _LARGEST or not math.isfinite(value):
+            raise ConfigurationError(f"setting {where!r}: expected a finite number, got {reprlib.repr(value)}")
         return float(value)
     if isinstance(value, hint) and (hint is not int or is_number):
         return value
-    raise ConfigurationError(f"setting {where!r}: expected {hint.__name__}, got {type(value).__name__} {value!r}")
+    got = f"{type(value).__name__} {reprlib.repr(value)}"
+    raise ConfigurationError(f"setting {where!r}: expected {hint.__name__}, got {got}")
 
 
 def _convert_optional(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - as _convert
@@ -93,7 +112,7 @@ def _convert_optional(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
 def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:  # noqa: ANN401 - as _convert
     """A value of a tuple field, of fixed or free length."""
     if not isinstance(value, (list, tuple)):
-        raise ConfigurationError(f"setting {where!r}: expected a list, got {value!r}")
+        raise ConfigurationError(f"setting {where!r}: expected a list, got {reprlib.repr(value)}")
     inner = typing.get_args(hint)
     if len(inner) == 2 and inner[1] is Ellipsis:
         inner = (inner[0],) * len(value)

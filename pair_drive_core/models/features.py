@@ -27,6 +27,8 @@ STATUS_SIZE = 8
 """One-hot command (4), velocity (2), acceleration (2)."""
 SWEEP_AGE_TOLERANCE_S = 0.15
 """How far the age of an earlier sweep may lie from the one that is asked for."""
+MAX_SIDE_PX = 8192
+"""Largest side of a network input; any other number is a mistake that would take all memory."""
 _CROP_ROWS = 28.0 / 1080.0
 """Share of the rows cut at the top and at the bottom of each image: 28 px of 1080."""
 _CROP_COLUMNS = 416.0 / 1920.0
@@ -64,6 +66,15 @@ class FeatureConfig:
     lidar_clip: float = 5.0
     ground_image: bool = False
     area_interpolation: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("image_height_px", "image_width_px", "lidar_size_px"):
+            if not 1 <= getattr(self, name) <= MAX_SIDE_PX:
+                raise ValueError(f"{name}: expected 1 to {MAX_SIDE_PX}, got {getattr(self, name)}")
+        if self.lidar_range_m <= 0.0 or self.lidar_clip <= 0.0:
+            raise ValueError(
+                f"lidar_range_m, lidar_clip: expected more than 0, got {self.lidar_range_m}, {self.lidar_clip}"
+            )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pair_drive_core.models.tree import EdgeDistribution, TrajectoryTree
 from pair_drive_core.models.tree_policy import TreePolicy
 from pair_drive_core.planning.plan import Intention
 
+MAX_GROUP_SIZE = 4096
 ValueFunction = Callable[[Tensor], Tensor]
 """Predicted reward (B, K) in [0, 1] of trajectories (B, K, 8, 3)."""
 
@@ -48,8 +49,11 @@ class SamplerConfig:
     latent_limit: float = 3.0
 
     def __post_init__(self) -> None:
-        if self.group_size < 2:
-            raise ValueError(f"group_size: expected at least 2 (the reference and one leaf), got {self.group_size}")
+        if not 2 <= self.group_size <= MAX_GROUP_SIZE:
+            raise ValueError(
+                f"group_size: expected at least 2 (the reference and one leaf) and at most {MAX_GROUP_SIZE}, "
+                f"got {self.group_size}"
+            )
 
 
 @dataclass(frozen=True)

@@ -101,3 +101,118 @@ def test_unknown_setting_is_named(written):
     rewrite(written, change_metadata=extend)
     with pytest.raises(CheckpointError, match=r"unknown setting 'imitation\.colour'; available here: backbone"):
         load_checkpoint(written)
+
+
+def with_setting(name, value):
+    """A change of the file's description: one setting, by its dotted name."""
+
+    def change(metadata):
+        config = json.loads(metadata["config"])
+        *groups, last = name.split(".")
+        group = config
+        for part in groups:
+            group = group[part]
+        group[last] = value
+        metadata["config"] = json.dumps(config)
+
+    return change
+
+
+BOTH_ENCODERS = ("imitation.backbone.camera", "imitation.backbone.lidar")
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("[]", "'config' as a group of settings, got \\[\\]"),
+        ("null", "got None"),
+        ('"text"', "got 'text'"),
+        ("{", "does not fit"),
+        ("", "does not fit"),
+        ("9" * 5000, "does not fit"),
+        ("[" * 100_000, "does not fit"),
+        ('{"imitation": []}', "setting 'imitation': expected a group of settings"),
+        ('{"imitation": {"backbone": {"camera": null}}}', "setting 'imitation.backbone.camera'"),
+        ('{"join": {"margin": NaN}}', "setting 'join.margin': expected a finite number"),
+        ('{"join": {"margin": 1' + "0" * 400 + "}}", "setting 'join.margin': expected a finite number"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(written, config, named):
+    rewrite(written, change_metadata=lambda metadata: metadata.update(config=config))
+    with pytest.raises(CheckpointError, match=named) as error:
+        load_checkpoint(written)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("training", ["[]", "null", "[" * 100_000, "{"])
+def test_a_training_that_is_none_is_refused(written, training):
+    rewrite(written, change_metadata=lambda metadata: metadata.update(training=training))
+    with pytest.raises(CheckpointError, match="'training'"):
+        load_checkpoint(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("imitation.decoder_heads", 3),
+        ("imitation.decoder_heads", 0),
+        ("imitation.decoder_layers", 0),
+        ("imitation.decoder_layers", 10**9),
+        ("imitation.decoder_feed_forward", 10**9),
+        ("imitation.decoder_feed_forward", 2**16),
+        ("imitation.decoder_feed_forward", -1),
+        ("imitation.backbone.token_width", 2**16),
+        ("imitation.backbone.token_width", 0),
+        ("imitation.backbone.fusion_layers", 10**9),
+        ("imitation.backbone.fusion_heads", 5),
+        ("imitation.backbone.camera_anchors", [2**16, 2**16]),
+        ("imitation.backbone.camera_anchors", []),
+        ("imitation.backbone.camera.blocks", []),
+        ("imitation.backbone.camera.blocks", [10**9, 1]),
+        ("imitation.backbone.camera.strides", [2]),
+        ("imitation.backbone.camera.channels", []),
+        ("imitation.backbone.camera.stem_kernel", 0),
+        ("imitation.backbone.bev_channels", 10**30),
+        ("reinforcement.sampler.group_size", 1),
+        ("reinforcement.sampler.group_size", 10**9),
+        ("reinforcement.reward.formula", ["pdms"]),
+        ("features.lidar_range_m", 0),
+        ("features.image_height_px", 0),
+        ("features.image_width_px", 2**16),
+        ("features.lidar_size_px", 2**15),
+    ],
+)
+def test_sizes_that_do_not_fit_the_file_are_refused_before_anything_is_built(written, monkeypatch, name, value):
+    rewrite(written, change_metadata=with_setting(name, value))
+    built = []
+    init = torch.nn.Parameter.__new__
+
+    def make(cls, data=None, requires_grad=True):
+        built.append(data is not None and data.device.type != "meta")
+        return init(cls, data, requires_grad)
+
+    monkeypatch.setattr(torch.nn.Parameter, "__new__", make)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: "):
+        load_checkpoint(written)
+    assert not any(built)
+
+
+def test_both_encoders_without_stages_are_refused(written):
+    for encoder in BOTH_ENCODERS:
+        for name in ("blocks", "channels", "strides"):
+            rewrite(written, change_metadata=with_setting(f"{encoder}.{name}", []))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_checkpoint(written)
+
+
+def test_a_header_without_end_is_not_read(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(CheckpointError, match="header at most"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_kind_are_refused(written):
+    rewrite(written, lambda tensors: tensors.update({"imitation.query": tensors["imitation.query"].long()}))
+    with pytest.raises(CheckpointError, match=r"imitation\.query: expected torch\.float32, got torch\.int64"):
+        load_checkpoint(written)
