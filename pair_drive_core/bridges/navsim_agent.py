@@ -8,6 +8,7 @@ Run the devkit's own scripts with, for instance::
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from navsim.common.dataclasses import Trajectory as NavsimTrajectory
 from nuplan.planning.simulation.trajectory.trajectory_sampling import TrajectorySampling
 
 from pair_drive_core.bridges.navsim_input import from_navsim
+from pair_drive_core.evaluation.empty_sweeps import EmptySweeps
 from pair_drive_core.planning import ConstantVelocityPlanner, Planner
 from pair_drive_core.policies.loading import load_planner
 from pair_drive_core.scene import FRONT_CAMERAS, PLAN_INTERVAL_S, PLAN_STEPS
@@ -33,6 +35,8 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
         checkpoint: of the parallel planner; None takes the constant-velocity baseline.
         device: where the networks run.
         trajectory_sampling: of the devkit; 8 poses at 2 Hz is all that our planners give.
+        lidar: whether to ask for point clouds. Second-stage scenes (navhard) have none, and the devkit stops at an agent
+            that asks for them there; without, the planner sees an empty sweep, which the log says once.
 
     Raises:
         ValueError: if another sampling is asked for.
@@ -45,16 +49,23 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
         checkpoint: str | None = None,
         device: str = "cpu",
         trajectory_sampling: TrajectorySampling | None = None,
+        lidar: bool = True,
     ) -> None:
         sampling = trajectory_sampling or TrajectorySampling(num_poses=PLAN_STEPS, interval_length=PLAN_INTERVAL_S)
         if (sampling.num_poses, sampling.interval_length) != (PLAN_STEPS, PLAN_INTERVAL_S):
             raise ValueError(
                 f"trajectory sampling: expected {PLAN_STEPS} poses {PLAN_INTERVAL_S} s apart, got {sampling}"
             )
-        super().__init__(sampling, requires_scene=False)
+        # navsim main takes both, v1.1 and v1.0 only the second, some releases neither.
+        offered = {"trajectory_sampling": sampling, "requires_scene": False}
+        taken = inspect.signature(AbstractAgent.__init__).parameters
+        super().__init__(**{name: value for name, value in offered.items() if name in taken})
+        self._trajectory_sampling = sampling
+        self._lidar = lidar
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._device = device
         self._planner: Planner = ConstantVelocityPlanner()
+        self._blind = EmptySweeps()
 
     def name(self) -> str:
         """Short name for reports."""
@@ -71,10 +82,11 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
             self._planner = load_planner(self._checkpoint, self._device)
 
     def get_sensor_config(self) -> SensorConfig:
-        """The three front cameras and the LiDAR at t0; nothing for the baseline."""
+        """The three front cameras and, if wanted, the LiDAR at t0; nothing for the baseline."""
         config = SensorConfig.build_no_sensors()
         if self._checkpoint is not None:
-            for sensor in (*(name.lower() for name in FRONT_CAMERAS), "lidar_pc"):
+            clouds = ("lidar_pc",) if self._lidar else ()
+            for sensor in (*(name.lower() for name in FRONT_CAMERAS), *clouds):
                 setattr(config, sensor, [_NOW])
         return config
 
@@ -85,6 +97,9 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
             SceneError: if a reading that the planner needs is missing or malformed.
         """
         cameras = () if self._checkpoint is None else FRONT_CAMERAS
-        plan = self._planner.plan(from_navsim(agent_input, cameras))
+        ours = from_navsim(agent_input, cameras)
+        if self._checkpoint is not None:
+            ours = self._blind.filled(ours)
+        plan = self._planner.plan(ours)
         poses = plan.poses.detach().cpu().numpy().astype(np.float32)
         return NavsimTrajectory(poses, self._trajectory_sampling)

@@ -66,6 +66,8 @@ def from_navsim(official: NavsimAgentInput, cameras: Sequence[str] = FRONT_CAMER
 
 def _status(official: NavsimEgoStatus, time_us: int) -> EgoStatus:
     command = np.asarray(official.driving_command)
+    if command.shape == (len(DrivingCommand),) and not command.any():
+        command = np.eye(len(DrivingCommand))[DrivingCommand.UNKNOWN]  # the devkit hands zeros to agents as they are
     if command.shape != (len(DrivingCommand),) or int((command != 0).sum()) != 1:
         raise SceneError(f"driving command: expected a one-hot vector of 4, got {command.tolist()}")
     return EgoStatus(

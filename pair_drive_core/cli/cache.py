@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pair_drive_core.datasets.cache.builder import build_scene_cache
 from pair_drive_core.datasets.cache.jobs import CacheSettings
-from pair_drive_core.datasets.cache.scene_cache import SceneCache, SkippedScene
+from pair_drive_core.datasets.cache.scene_cache import SceneCache, SkippedScene, problems_of
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.navsim.dataset import NavsimFolders
 from pair_drive_core.datasets.navsim.scene_filter import read_split
@@ -61,11 +62,14 @@ def build(
 @app.command("verify")
 def verify(cache: Annotated[Path, typer.Argument(help="Cache folder.")]) -> None:
     """Check every file of a cache against its checksum."""
-    scenes = SceneCache(cache)
-    problems = scenes.verify()
+    problems = problems_of(cache)
     if problems:
         raise DatasetError(cache, f"{len(problems)} torn files: {'; '.join(problems)}; build the cache again")
+    scenes = SceneCache(cache)
     typer.echo(f"{cache}: {len(scenes)} scenes of {len(scenes.shards)} logs, all whole")
+    odd = Counter(text for texts in scenes.oddities.values() for text in texts)
+    for text, count in odd.items():
+        typer.echo(f"odd, but scored as the official code does: {count} scenes with {text}")
     _list_skipped(scenes.skipped)
 
 

@@ -64,8 +64,10 @@ def test_readings_that_were_not_loaded_are_named(official):
     assert from_navsim(official, ()).lidar is None
 
 
-def test_a_command_that_is_none_is_named(official):
-    official.ego_statuses[2].driving_command = np.array([0, 0, 0, 0])
+def test_a_command_of_zeros_is_unknown_and_one_that_is_none_is_named(official):
+    official.ego_statuses[3].driving_command = np.array([0, 0, 0, 0])
+    assert from_navsim(official).now.command is DrivingCommand.UNKNOWN
+    official.ego_statuses[2].driving_command = np.array([0, 1, 1, 0])
     with pytest.raises(SceneError, match="one-hot"):
         from_navsim(official)
 
@@ -152,6 +154,49 @@ def test_a_learned_planner_asks_for_its_sensors_at_t0(agent_module, official, mo
     assert agent.name() == "learned"
     assert set(seen[0].cameras) == set(FRONT_CAMERAS)
     assert seen[0].lidar is not None
+
+
+class OlderAgent:
+    """`AbstractAgent` of navsim v1.0 and v1.1."""
+
+    def __init__(self, requires_scene=False):
+        self.requires_scene = requires_scene
+
+
+class BareAgent:
+    """One that takes nothing."""
+
+    requires_scene = True
+
+
+@pytest.mark.parametrize("base", [AbstractAgent, OlderAgent, BareAgent])
+def test_the_agent_works_in_every_version_of_the_devkit(agent_module, official, monkeypatch, base):
+    monkeypatch.setattr(sys.modules["navsim.agents.abstract_agent"], "AbstractAgent", base)
+    module = importlib.reload(agent_module)
+    agent = module.PairDriveAgent()
+    agent.initialize()
+    assert agent.requires_scene is False
+    np.testing.assert_allclose(agent.compute_trajectory(official).poses[:, 0], 3.0 * np.arange(1, 9))
+
+
+def test_a_planner_plans_where_there_is_no_point_cloud(agent_module, official, monkeypatch, tmp_path, caplog):
+    """navhard's second stage has none; the planner sees an empty sweep and the log says so once."""
+    seen = []
+
+    class Learned(ConstantVelocityPlanner):
+        def plan(self, agent_input):
+            seen.append(agent_input)
+            return super().plan(agent_input)
+
+    monkeypatch.setattr(agent_module, "load_planner", lambda checkpoint, device: Learned())
+    agent = agent_module.PairDriveAgent(checkpoint=str(tmp_path / "a.safetensors"), lidar=False)
+    assert agent.get_sensor_config().lidar_pc is False
+    agent.initialize()
+    official.lidars[-1] = SimpleNamespace(lidar_pc=None)
+    agent.compute_trajectory(official)
+    agent.compute_trajectory(official)
+    assert [entry.lidar.points.shape for entry in seen] == [(0, 4), (0, 4)]
+    assert [record.message for record in caplog.records if "empty sweep" in record.message] == [caplog.messages[0]]
 
 
 def test_other_samplings_and_missing_checkpoints_are_named(agent_module, tmp_path):

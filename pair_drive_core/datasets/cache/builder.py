@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pair_drive_core.datasets.cache.jobs import CacheJob, CacheSettings, LogJob, SecondStageJob, run_job
-from pair_drive_core.datasets.cache.scene_cache import Shard, SkippedScene, read_shard, shard_problem
+from pair_drive_core.datasets.cache.scene_cache import (
+    Shard,
+    SkippedScene,
+    read_shard,
+    shard_problem,
+    write_manifest,
+)
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
-from pair_drive_core.datasets.navsim.dataset import require_all_tokens
+from pair_drive_core.datasets.navsim.dataset import NavsimDataset, missing_tokens, require_all_tokens
 from pair_drive_core.datasets.parallel import Backend, results_of
 
 _BATCH = 100
@@ -68,12 +74,27 @@ def build_scene_cache(
         UnknownTokenError: if the filter names scenes that do not exist, unless bad ones are skipped.
     """
     run = _Run(root, workers, backend, progress)
-    run.do([LogJob(settings, root, path) for path in settings.folders.log_paths(settings.scene_filter)])
+    run.do(_log_jobs(settings, root))
     missing = _missing(settings, run.shards)
     if settings.scene_filter.include_synthetic_scenes:
         run.do(_second_stage_jobs(settings, root, run.shards))
         missing += _missing_second_stage(settings, run.shards)
+    run.finish()
     return run.report(missing)
+
+
+def _log_jobs(settings: CacheSettings, root: Path) -> list[CacheJob]:
+    """One job a log; where the filter stops at a number of scenes, only those that are needed, the last one cut."""
+    if settings.scene_filter.max_scenes is None:
+        return [LogJob(settings, root, path) for path in settings.folders.log_paths(settings.scene_filter)]
+    dataset = NavsimDataset(settings.folders, settings.scene_filter)
+    # A torn log has no scenes; its own job will say so.
+    jobs: list[CacheJob] = []
+    torn: list[Path] = []
+    for windows in dataset.by_log(lambda error: torn.append(error.path)):
+        if windows:
+            jobs.append(LogJob(settings, root, windows[0].log_path, len(windows)))
+    return [*jobs, *(LogJob(settings, root, path) for path in torn)]
 
 
 class _Run:
@@ -81,6 +102,7 @@ class _Run:
 
     def __init__(self, root: Path, workers: int, backend: Backend, progress: Progress | None) -> None:
         self.shards: list[Shard] = []
+        self._names: list[str] = []
         self._root, self._workers, self._backend, self._progress = root, workers, backend, progress
         self._started = time.perf_counter()
         self._kept = self._rebuilt = self._built = self._built_scenes = self._total = 0
@@ -88,6 +110,7 @@ class _Run:
     def do(self, jobs: Sequence[CacheJob]) -> None:
         """Do the jobs whose shards are not there yet."""
         self._total += len(jobs)
+        self._names += [job.name for job in jobs]
         open_jobs = []
         for job in jobs:
             whole, existed = self._whole_shard(job)
@@ -97,12 +120,18 @@ class _Run:
             else:
                 self._kept += 1
                 self.shards.append(whole)
+        if open_jobs:
+            write_manifest(self._root, self._names, complete=False)
         self._show()
         for shard in results_of(run_job, open_jobs, self._workers, self._backend):
             self.shards.append(shard)
             self._built += 1
             self._built_scenes += len(shard.records)
             self._show()
+
+    def finish(self) -> None:
+        """Say that the cache is whole."""
+        write_manifest(self._root, self._names, complete=True)
 
     def report(self, missing: Sequence[SkippedScene]) -> CacheReport:
         """The account of the build."""
@@ -126,7 +155,8 @@ class _Run:
             return None, False
         except DatasetError:
             return None, True
-        fresh = shard.source == job.source() and shard_problem(self._root, shard) is None
+        skips = bool(shard.skipped) and not job.settings.skip_bad
+        fresh = not skips and shard.source == job.source() and shard_problem(self._root, shard) is None
         return (shard if fresh else None), True
 
 
@@ -147,8 +177,7 @@ def _missing(settings: CacheSettings, shards: Sequence[Shard]) -> list[SkippedSc
     except UnknownTokenError as error:
         if not settings.skip_bad:
             raise
-        missing = [token for token in settings.scene_filter.tokens or () if token not in found]
-        return [SkippedScene(token, str(error)) for token in missing]
+        return [SkippedScene(token, str(error)) for token in missing_tokens(settings.scene_filter, found)]
     return []
 
 

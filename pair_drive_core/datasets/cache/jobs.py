@@ -15,6 +15,7 @@ from pair_drive_core.datasets.cache.scene_cache import CACHE_FORMAT, PackedScene
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.maps.map_index import MapIndex
 from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary, read_map
+from pair_drive_core.datasets.navsim.blobs import read_pcd, require_whole_jpeg
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders, SceneWindow
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
 from pair_drive_core.datasets.navsim.synthetic_scenes import SyntheticScene, read_synthetic_scene
@@ -32,7 +33,7 @@ class CacheSettings:
         folders: logs, sensor blobs and maps.
         scene_filter: which scenes.
         skip_bad: leave out what cannot be read and list it, instead of stopping.
-        check_blobs: also require the sensor files of frame t0 that the planner reads (first stage).
+        check_blobs: also require whole sensor files of frame t0 that the planner reads (first stage).
         synthetic_scenes: folder of the second-stage scenes, for benchmarks that have them.
         compression: zlib's level, 0 (largest files, fastest to load) to 9.
     """
@@ -50,7 +51,6 @@ class CacheSettings:
             "formats": [CACHE_FORMAT, SCENE_FORMAT],
             "filter": asdict(self.scene_filter),
             "check_blobs": self.check_blobs,
-            "skip_bad": self.skip_bad,
             "compression": self.compression,
             "files": [_stamp(path) for path in files],
             "maps": [_stamp(path) for path in sorted(self.folders.maps.glob("*/*/map.gpkg"))],
@@ -67,11 +67,13 @@ class LogJob:
         settings: how to build.
         root: cache folder.
         path: the log's file.
+        limit: take at most so many scenes; None takes all.
     """
 
     settings: CacheSettings
     root: Path
     path: Path
+    limit: int | None = None
 
     @property
     def name(self) -> str:
@@ -81,7 +83,8 @@ class LogJob:
     def source(self) -> str:
         """Fingerprint of what the shard is made from."""
         flaws = self.settings.folders.flaw_path(self.path.stem)
-        return self.settings.fingerprint([self.path, flaws] if flaws.is_file() else [self.path])
+        files = [self.path, flaws] if flaws.is_file() else [self.path]
+        return self.settings.fingerprint(files, *(() if self.limit is None else (self.limit,)))
 
     def run(self) -> Shard:
         """Read the log and write its shard.
@@ -94,7 +97,7 @@ class LogJob:
         dataset = NavsimDataset(folders, self.settings.scene_filter, partial(_map_index, folders.maps))
         skipped: list[SkippedScene] = []
         try:
-            windows = dataset.windows(self.path)
+            windows = dataset.windows(self.path)[: self.limit]
         except DatasetError as error:
             if not self.settings.skip_bad:
                 raise
@@ -103,7 +106,7 @@ class LogJob:
         for window in windows:
             data = _packed(partial(self._scene, dataset, window), window.token, self, skipped)
             if data is not None:
-                scenes.append(PackedScene(window.token, window.frames[-1].token, data))
+                scenes.append(PackedScene(window.token, window.frames[-1].token, data, window.oddities))
         return write_shard(self.root, self.name, self.source(), scenes, skipped)
 
     def _scene(self, dataset: NavsimDataset, window: SceneWindow) -> Scene:
@@ -194,10 +197,17 @@ def _packed(make: Callable[[], Scene], token: str, job: CacheJob, skipped: list[
         return encode_scene(make().validate(), job.settings.compression)
     except (DatasetError, FileNotFoundError) as error:
         # A broken map concerns every scene: skipping would leave nothing and call it success.
-        if not job.settings.skip_bad or (isinstance(error, DatasetError) and error.path.suffix != ".pkl"):
+        if not job.settings.skip_bad or is_of_map(error):
             raise
         skipped.append(SkippedScene(token, str(error)))
         return None
+
+
+def is_of_map(error: Exception) -> bool:
+    """Whether it is a map that cannot be read, which concerns every scene."""
+    if isinstance(error, DatasetError):
+        return error.path.suffix in (".gpkg", ".json")
+    return ".gpkg: " in str(error) or "nuplan-maps" in str(error)
 
 
 def _require_blobs(window: SceneWindow, folder: Path) -> None:
@@ -208,6 +218,9 @@ def _require_blobs(window: SceneWindow, folder: Path) -> None:
     for relative in (*(now.cameras[name].data_path for name in FRONT_CAMERAS), now.lidar_path):
         if not (folder / relative).is_file():
             raise FileNotFoundError(f"{folder / relative}: sensor file of scene {window.token} is missing")
+    read_pcd(folder / now.lidar_path)
+    for name in FRONT_CAMERAS:
+        require_whole_jpeg(folder / now.cameras[name].data_path)
 
 
 def _stamp(path: Path) -> list[object]:

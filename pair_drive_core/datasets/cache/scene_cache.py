@@ -1,7 +1,8 @@
 """Scenes of a data set as checksummed records of tensors, memory-mapped; no pickles, no classes in the files.
 
 A cache is a folder with two files for every log: `<log>.scenes` holds the packed scenes one after the other, and
-`<log>.json`, written last, says where each one starts, its checksum, and what the file was made from.
+`<log>.json`, written last, says where each one starts, its checksum, and what the file was made from. `build.manifest`
+names all logs and is marked complete when the last one is there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import mmap
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -47,11 +48,13 @@ class PackedScene:
         token: the scene.
         end_token: see `SceneRecord`.
         data: the packed scene.
+        oddities: see `SceneRecord`.
     """
 
     token: str
     end_token: str
     data: bytes
+    oddities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class SceneRecord:
         offset: first byte.
         length: bytes.
         crc32: checksum of the bytes.
+        oddities: what is odd about the scene and the official code lets pass.
     """
 
     token: str
@@ -71,6 +75,7 @@ class SceneRecord:
     offset: int
     length: int
     crc32: int
+    oddities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def write_shard(root: Path, name: str, source: str, scenes: list[PackedScene], s
     content = b"".join(scene.data for scene in scenes)
     starts = accumulate((len(scene.data) for scene in scenes), initial=0)
     records = tuple(
-        SceneRecord(scene.token, scene.end_token, start, len(scene.data), zlib.crc32(scene.data))
+        SceneRecord(scene.token, scene.end_token, start, len(scene.data), zlib.crc32(scene.data), scene.oddities)
         for scene, start in zip(scenes, starts, strict=False)
     )
     shard = Shard(name, source, hashlib.sha256(content).hexdigest(), records, tuple(skipped))
@@ -135,7 +140,9 @@ def read_shard(root: Path, name: str) -> Shard:
         versions = (index["format"], index["scene_format"])
         if versions != (CACHE_FORMAT, SCENE_FORMAT):
             raise DatasetError(path, f"expected {(CACHE_FORMAT, SCENE_FORMAT)}, got {versions}; build the cache again")
-        records = tuple(SceneRecord(**record) for record in index["records"])
+        records = tuple(
+            SceneRecord(**{**record, "oddities": tuple(record.get("oddities", ()))}) for record in index["records"]
+        )
         skipped = tuple(SkippedScene(**entry) for entry in index["skipped"])
         return Shard(index["name"], index["source"], index["sha256"], records, skipped)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
@@ -160,6 +167,68 @@ def shard_problem(root: Path, shard: Shard) -> str | None:
     return None
 
 
+def write_manifest(root: Path, names: Iterable[str], complete: bool) -> None:
+    """Say which logs the cache shall hold, and whether all of them are there.
+
+    Args:
+        root: cache folder.
+        names: of the logs.
+        complete: False while the cache is being built.
+    """
+    content = json.dumps({"format": CACHE_FORMAT, "complete": complete, "logs": sorted(names)}).encode()
+    if not _manifest_path(root).is_file() or _manifest_path(root).read_bytes() != content:
+        write_bytes(_manifest_path(root), content)
+
+
+def read_manifest(root: Path) -> list[str]:
+    """Names of the logs of a cache whose build was finished.
+
+    Raises:
+        FileNotFoundError: if there is no cache.
+        DatasetError: if the build was not finished, or a log is not there.
+    """
+    path = _manifest_path(root)
+    again = "run `pair-drive cache build` again, it keeps what is finished"
+    if not path.is_file():
+        if not root.is_dir() or not any(root.glob("*.json")):
+            raise FileNotFoundError(f"{root}: no scene cache there; make one with `pair-drive cache build`")
+        raise DatasetError(path, f"missing, the build was interrupted or is older than this version; {again}")
+    try:
+        manifest = json.loads(path.read_bytes())
+        names, complete = sorted(map(str, manifest["logs"])), manifest["complete"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise DatasetError(path, f"torn ({error}); {again}") from error
+    foreign = [name for name in names if Path(name).name != name]
+    if foreign:
+        raise DatasetError(path, f"expected names of logs, got {foreign[:3]}")
+    there = sum(_index_path(root, name).is_file() for name in names)
+    if not complete or there < len(names):
+        raise DatasetError(path, f"the build was not finished, {there} of {len(names)} logs are there; {again}")
+    return names
+
+
+def problems_of(root: Path) -> list[str]:
+    """Everything that is wrong with a cache: its manifest, torn indices, torn scenes files; one line each.
+
+    Raises:
+        FileNotFoundError: if there is no cache.
+    """
+    problems: list[str] = []
+    try:
+        names = read_manifest(root)
+    except DatasetError as error:
+        problems.append(str(error))
+        names = sorted(path.stem for path in root.glob("*.json"))
+    for name in names:
+        try:
+            problem = shard_problem(root, read_shard(root, name))
+        except DatasetError as error:
+            problem = str(error)
+        if problem is not None:
+            problems.append(problem)
+    return problems
+
+
 class SceneCache:
     """Read access by number or by token; can be handed to other processes."""
 
@@ -171,13 +240,10 @@ class SceneCache:
 
         Raises:
             FileNotFoundError: if there is no cache.
-            DatasetError: if an index is torn or of another version.
+            DatasetError: if the build was not finished, or an index is torn or of another version.
         """
         self.root = root
-        names = sorted(path.stem for path in root.glob("*.json")) if root.is_dir() else []
-        if not names:
-            raise FileNotFoundError(f"{root}: no scene cache there; make one with `pair-drive cache build`")
-        self.shards = tuple(read_shard(root, name) for name in names)
+        self.shards = tuple(read_shard(root, name) for name in read_manifest(root))
         self._ends = list(accumulate(len(shard.records) for shard in self.shards))
         self._places = {record.token: (shard, record) for shard in self.shards for record in shard.records}
         self._maps: dict[str, mmap.mmap] = {}
@@ -225,13 +291,13 @@ class SceneCache:
         return self._read(*self._places[token])
 
     def verify(self) -> list[str]:
-        """Check every scenes file against its checksum.
+        """See `problems_of`."""
+        return problems_of(self.root)
 
-        Returns:
-            One line for every file that is not whole.
-        """
-        problems = (shard_problem(self.root, shard) for shard in self.shards)
-        return [problem for problem in problems if problem is not None]
+    @property
+    def oddities(self) -> dict[str, tuple[str, ...]]:
+        """What is odd about scenes, by token; only those with something odd."""
+        return {r.token: r.oddities for shard in self.shards for r in shard.records if r.oddities}
 
     def _read(self, shard: Shard, record: SceneRecord) -> Scene:
         path = _scenes_path(self.root, shard.name)
@@ -257,6 +323,10 @@ class SceneCache:
     def __getstate__(self) -> dict[str, object]:
         """Open files stay behind."""
         return {**self.__dict__, "_maps": {}}
+
+
+def _manifest_path(root: Path) -> Path:
+    return root / "build.manifest"
 
 
 def _scenes_path(root: Path, name: str) -> Path:

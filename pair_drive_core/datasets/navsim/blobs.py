@@ -99,6 +99,21 @@ def read_jpeg(path: Path) -> RgbImage:
     return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def require_whole_jpeg(path: Path) -> None:
+    """Check that a picture's file begins and ends as JPEG files do, without decoding it.
+
+    Raises:
+        FileNotFoundError: naming the file.
+        DatasetError: if it is torn or no JPEG file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: camera picture is missing")
+    content = path.read_bytes()
+    # Some cameras pad their files behind the end marker.
+    if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\x00").endswith(b"\xff\xd9"):
+        raise DatasetError(path, f"expected a whole JPEG picture, got {len(content)} bytes without its start or end")
+
+
 def encode_pcd(cloud: MergedPointCloud) -> bytes:
     """Write a point cloud as binary PCD 0.7 with nuPlan's fields."""
     count = cloud.xyz.shape[0]

@@ -15,7 +15,7 @@ from pair_drive_core.datasets.navsim.flaw_labels import FLAW_FOLDER, with_flaw_l
 from pair_drive_core.datasets.navsim.log import NavsimFrame, NavsimLog
 from pair_drive_core.datasets.navsim.log_file import read_log
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
-from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene
+from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene, oddities
 from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, Scene, SceneError
 
 _OPEN_LOGS = 4
@@ -104,6 +104,11 @@ class SceneWindow:
     def token(self) -> str:
         """Name of the scene."""
         return self.now.token
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """See `scenes.oddities`."""
+        return oddities(self.frames, self.history_frames)
 
 
 class NavsimDataset:
@@ -202,9 +207,32 @@ class NavsimDataset:
         return self._indices[location]
 
     def __iter__(self) -> Iterator[SceneWindow]:
-        """All scenes, log by log."""
+        """All scenes, log by log, at most as many as the filter wants."""
+        for windows in self.by_log():
+            yield from windows
+
+    def by_log(self, torn: Callable[[DatasetError], None] | None = None) -> Iterator[list[SceneWindow]]:
+        """The scenes of each log, at most as many in all as the filter wants.
+
+        Args:
+            torn: takes the error of a log that cannot be read; None raises it.
+
+        Raises:
+            DatasetError: if a log is torn or breaks the format.
+        """
+        left = self.scene_filter.max_scenes
         for path in self.log_paths():
-            yield from self.windows(path)
+            if left == 0:
+                return
+            try:
+                windows = self.windows(path)[:left]
+            except DatasetError as error:
+                if torn is None:
+                    raise
+                torn(error)
+                continue
+            left = None if left is None else left - len(windows)
+            yield windows
 
     def _log(self, path: Path) -> NavsimLog:
         if path not in self._logs:
@@ -231,10 +259,17 @@ def require_all_tokens(folders: NavsimFolders, scene_filter: SceneFilter, found:
     Raises:
         UnknownTokenError: naming the first ones that are missing.
     """
-    wanted = scene_filter.tokens or ()
-    known = set(found)
-    missing = [token for token in wanted if token not in known]
+    missing = missing_tokens(scene_filter, found)
     if missing:
+        wanted = len(scene_filter.tokens or ())
         raise UnknownTokenError(
-            folders.logs, f"{len(missing)} of {len(wanted)} scenes of the filter are in no log, first {missing[:3]}"
+            folders.logs, f"{len(missing)} of {wanted} scenes of the filter are in no log, first {missing[:3]}"
         )
+
+
+def missing_tokens(scene_filter: SceneFilter, found: Iterable[str]) -> list[str]:
+    """Scenes that a filter names and nobody found; none where it stops at a number of scenes and that was reached."""
+    known = set(found)
+    if scene_filter.max_scenes is not None and len(known) >= scene_filter.max_scenes:
+        return []
+    return [token for token in scene_filter.tokens or () if token not in known]

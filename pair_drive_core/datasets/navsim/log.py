@@ -15,6 +15,8 @@ from pair_drive_core.scene import ALL_CAMERAS, DrivingCommand, ObjectType, Scene
 
 FRAME_INTERVAL_US = 500_000
 """Time between two frames of a log."""
+NO_COMMAND = "all-zero driving command"
+"""Oddity of a frame whose command is no one-hot vector but zeros; read as `DrivingCommand.UNKNOWN`."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -171,6 +173,7 @@ class NavsimFrame:
         lidar_rotation: (4,), unit quaternion w x y z, LiDAR to ego.
         flaws: what the driver does wrong within the next 4 s, for evaluation only; in a file of its own, see
             `flaw_labels`; empty where it is not known.
+        oddities: what the file says against its own format and the official code lets pass; counted in reports.
     """
 
     token: str
@@ -196,6 +199,7 @@ class NavsimFrame:
     lidar_translation: FloatArray = field(default_factory=lambda: np.zeros(3))
     lidar_rotation: FloatArray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     flaws: tuple[str, ...] = ()
+    oddities: tuple[str, ...] = ()
 
     def placed(self, tile: MapTile) -> NavsimFrame:
         """The frame where its map lies once `MapTile.place_map` has moved it."""

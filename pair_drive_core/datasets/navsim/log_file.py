@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.navsim.log import Annotations, CameraRecord, FloatArray, NavsimFrame, NavsimLog
+from pair_drive_core.datasets.navsim.log import (
+    NO_COMMAND,
+    Annotations,
+    CameraRecord,
+    FloatArray,
+    NavsimFrame,
+    NavsimLog,
+)
 from pair_drive_core.datasets.navsim.restricted_unpickler import load_restricted
 from pair_drive_core.datasets.quaternions import quaternion_to_matrix
 from pair_drive_core.scene import DrivingCommand, SceneError
@@ -160,7 +168,7 @@ def _frame_to_dict(frame: NavsimFrame, token_before: str | None, token_after: st
         "ego2global_rotation": _floats(frame.ego_rotation),
         "ego_dynamic_state": [*_floats(frame.ego_velocity).tolist(), *_floats(frame.ego_acceleration).tolist()],
         "traffic_lights": [(int(connector), bool(red)) for connector, red in frame.traffic_lights],
-        "driving_command": np.eye(len(DrivingCommand), dtype=np.int64)[int(frame.driving_command)],
+        "driving_command": _one_hot(frame),
         "cams": {name: _camera_to_dict(camera) for name, camera in frame.cameras.items()},
         "sample_prev": token_before,
         "sample_next": token_after,
@@ -194,6 +202,7 @@ def _frame_from_dict(raw: Mapping[str, Any]) -> NavsimFrame:
     if motion.shape != (4,):
         raise ValueError(f"ego_dynamic_state: expected vx, vy, ax, ay, got shape {motion.shape}")
     lidar_path = raw.get("lidar_path")
+    command = _command(raw["driving_command"])
     return NavsimFrame(
         token=plain_text(raw["token"]),
         timestamp_us=int(raw["timestamp"]),
@@ -206,7 +215,7 @@ def _frame_from_dict(raw: Mapping[str, Any]) -> NavsimFrame:
         ego_velocity=motion[:2].copy(),
         ego_acceleration=motion[2:].copy(),
         traffic_lights=tuple((int(connector), bool(red)) for connector, red in raw["traffic_lights"]),
-        driving_command=_command(raw["driving_command"]),
+        driving_command=DrivingCommand.UNKNOWN if command is None else command,
         cameras={plain_text(name): _camera_from_dict(camera) for name, camera in raw["cams"].items()},
         lidar_path=None if lidar_path is None else plain_text(lidar_path),
         annotations=_annotations_from_dict(raw["anns"]) if "anns" in raw else None,
@@ -217,6 +226,7 @@ def _frame_from_dict(raw: Mapping[str, Any]) -> NavsimFrame:
         can_bus=_floats(raw.get("can_bus", np.zeros(18))),
         lidar_translation=_floats(raw.get("lidar2ego_translation", np.zeros(3))),
         lidar_rotation=_floats(raw.get("lidar2ego_rotation", [1.0, 0.0, 0.0, 0.0])),
+        oddities=(NO_COMMAND,) if command is None else (),
     )
 
 
@@ -240,8 +250,17 @@ def _annotations_from_dict(raw: Mapping[str, Any]) -> Annotations:
     )
 
 
-def _command(one_hot: Sequence[int]) -> DrivingCommand:
+def _one_hot(frame: NavsimFrame) -> npt.NDArray[np.int64]:
+    row = np.zeros(len(DrivingCommand), dtype=np.int64)
+    row[int(frame.driving_command)] = int(NO_COMMAND not in frame.oddities)
+    return row
+
+
+def _command(one_hot: Sequence[int]) -> DrivingCommand | None:
+    """The command; None for zeros, which the official loader hands to the agent as they are."""
     values = _floats(one_hot)
+    if values.shape == (len(DrivingCommand),) and not values.any():
+        return None
     if values.shape != (len(DrivingCommand),) or int((values != 0).sum()) != 1:
         got = values.tolist() if values.size <= len(DrivingCommand) else f"shape {values.shape}"
         raise ValueError(f"driving_command: expected a one-hot vector of {len(DrivingCommand)}, got {got}")

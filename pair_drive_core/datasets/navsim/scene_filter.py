@@ -66,6 +66,8 @@ class SceneFilter:
             value = getattr(self, name)
             if value < least:
                 raise ValueError(f"SceneFilter.{name}: expected at least {least}, got {value}")
+        if self.max_scenes is not None and self.max_scenes < 1:
+            raise ValueError(f"SceneFilter.max_scenes: expected at least 1 or none, got {self.max_scenes}")
         return self
 
     def windows(self, frames: Sequence[NavsimFrame]) -> Iterator[Sequence[NavsimFrame]]:

@@ -13,16 +13,17 @@ from typer.testing import CliRunner
 
 from pair_drive_core.cli.cache import app
 from pair_drive_core.datasets.cache.builder import build_scene_cache
-from pair_drive_core.datasets.cache.jobs import CacheSettings
+from pair_drive_core.datasets.cache.jobs import CacheSettings, LogJob
 from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
 from pair_drive_core.datasets.maps.nuplan_map_writer import write_map
 from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
 from pair_drive_core.datasets.navsim.export import ExportLog, export_navsim
-from pair_drive_core.datasets.navsim.log import NavsimLog
+from pair_drive_core.datasets.navsim.log import NO_COMMAND, NavsimLog
 from pair_drive_core.datasets.navsim.log_file import write_log
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_split
+from pair_drive_core.datasets.navsim.scenes import TIME_GAP
 from pair_drive_core.datasets.parallel import Backend, results_of
 
 
@@ -208,29 +209,118 @@ def test_a_cache_travels_to_other_processes(settings, root):
 
 @pytest.fixture
 def with_bad_ones(data, town_log):
-    """One whole log, one with a time gap, one torn."""
+    """One whole log, one in which frame 11 lacks its annotations, one torn."""
     frames = copied(town_log, "bb").frames
-    gap = [f if f.frame_idx < 10 else replace(f, timestamp_us=f.timestamp_us + 900_000) for f in frames]
+    blind = [f if f.frame_idx != 11 else replace(f, annotations=None) for f in frames]
     folders = NavsimFolders.of(data, "test")
-    write_log(NavsimLog("bb", tuple(gap)), folders.logs / "bb.pkl")
+    write_log(NavsimLog("bb", tuple(blind)), folders.logs / "bb.pkl")
     torn = folders.logs / "cc.pkl"
     torn.write_bytes(torn.read_bytes()[:-100])
     return CacheSettings(folders, SceneFilter(frame_interval=1))
 
 
 def test_a_bad_scene_stops_the_build_and_what_was_finished_stays(with_bad_ones, root):
-    with pytest.raises(DatasetError, match=r"bb\.pkl: scene bb0003.*time gap"):
+    with pytest.raises(DatasetError, match=r"bb\.pkl: scene bb0003.*no annotations"):
         build_scene_cache(with_bad_ones, root)
-    assert sorted(p.name for p in root.iterdir()) == ["aa.json", "aa.scenes"]
+    assert sorted(p.name for p in root.iterdir()) == ["aa.json", "aa.scenes", "build.manifest"]
 
 
 def test_skipped_scenes_are_counted_and_listed(with_bad_ones, root):
     report = build_scene_cache(replace(with_bad_ones, skip_bad=True), root)
     assert report.scenes == 7
     assert [entry.token for entry in report.skipped] == [f"bb{i:04x}" for i in range(3, 10)] + [None]
-    assert "time gap" in report.skipped[0].problem
+    assert "no annotations" in report.skipped[0].problem
     assert "cc.pkl: corrupt pickle" in report.skipped[-1].problem
     assert SceneCache(root).skipped == report.skipped
+
+
+def test_an_unfinished_build_is_never_taken_for_a_whole_cache(settings, root, monkeypatch):
+    """Killed after the first log: neither reading nor verifying accepts what is there; building again completes it."""
+    whole = LogJob.run
+
+    def killed(job):
+        if job.name == "bb":
+            raise KeyboardInterrupt
+        return whole(job)
+
+    monkeypatch.setattr(LogJob, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        build_scene_cache(settings, root)
+    with pytest.raises(DatasetError, match=r"not finished, 1 of 3 logs.*cache build"):
+        SceneCache(root)
+    with pytest.raises(DatasetError, match="not finished"):
+        CliRunner().invoke(app, ["verify", str(root)], catch_exceptions=False)
+    monkeypatch.undo()
+    report = build_scene_cache(settings, root)
+    assert (report.built, report.kept, len(SceneCache(root))) == (2, 1, 21)
+    (root / "cc.json").unlink()
+    with pytest.raises(DatasetError, match="2 of 3 logs"):
+        SceneCache(root)
+    (root / "build.manifest").unlink()
+    with pytest.raises(DatasetError, match="interrupted or is older"):
+        SceneCache(root)
+
+
+def test_asking_to_skip_rebuilds_nothing_that_is_whole(settings, with_bad_ones, root):
+    build_scene_cache(replace(with_bad_ones, scene_filter=replace(settings.scene_filter, log_names=("aa",))), root)
+    settings = replace(with_bad_ones, scene_filter=replace(settings.scene_filter, log_names=("aa",)), skip_bad=True)
+    assert (build_scene_cache(settings, root).kept, build_scene_cache(settings, root).rebuilt) == (1, 0)
+
+
+def test_what_was_skipped_stops_a_build_that_does_not_skip(with_bad_ones, root):
+    build_scene_cache(replace(with_bad_ones, skip_bad=True), root)
+    with pytest.raises(DatasetError, match="no annotations"):
+        build_scene_cache(with_bad_ones, root)
+
+
+def test_a_filter_stops_at_its_number_of_scenes(settings, root):
+    for wanted in (5, 7, 9):
+        fewer = replace(settings, scene_filter=replace(settings.scene_filter, max_scenes=wanted))
+        report = build_scene_cache(fewer, root)
+        cache = SceneCache(root)
+        assert (report.scenes, len(cache)) == (wanted, wanted)
+        assert list(cache.tokens) == NavsimDataset(settings.folders, fewer.scene_filter).tokens()
+
+
+def test_verifying_names_every_torn_file(settings, root):
+    build_scene_cache(settings, root)
+    (root / "aa.json").write_text("{")
+    flip(root / "bb.scenes")
+    with pytest.raises(DatasetError, match=r"2 torn files: .*aa\.json.*bb\.scenes"):
+        CliRunner().invoke(app, ["verify", str(root)], catch_exceptions=False)
+
+
+def test_odd_scenes_are_cached_and_counted(settings, root, town_log):
+    """The official code scores windows over a time gap and frames without a command; so do we, and say how many."""
+    odd = [
+        replace(
+            f,
+            timestamp_us=f.timestamp_us + (900_000 if f.frame_idx >= 10 else 0),
+            oddities=(NO_COMMAND,) if f.frame_idx == 4 else (),
+        )
+        for f in copied(town_log, "bb").frames
+    ]
+    write_log(NavsimLog("bb", tuple(odd)), settings.folders.logs / "bb.pkl")
+    build_scene_cache(settings, root)
+    cache = SceneCache(root)
+    assert len(cache) == 21
+    assert cache.oddities["bb0003"] == (TIME_GAP,)
+    assert cache.oddities["bb0004"] == (TIME_GAP, NO_COMMAND)
+    output = CliRunner().invoke(app, ["verify", str(root)], catch_exceptions=False).output
+    assert "odd, but scored as the official code does: 7 scenes with time gap" in output
+    assert "1 scenes with all-zero driving command" in output
+
+
+@pytest.mark.parametrize(("name", "cut"), [("aa0003.pcd", 40), ("aa0003.jpg", 40)])
+def test_torn_sensor_files_are_found_if_asked(settings, root, exported, name, cut):
+    shutil.copytree(exported / "sensor_blobs", settings.folders.blobs.parent, dirs_exist_ok=True)
+    log = NavsimDataset(settings.folders, settings.scene_filter)
+    now = log.window("aa0003").now
+    relative = now.lidar_path if name.endswith("pcd") else now.cameras["CAM_F0"].data_path
+    path = settings.folders.blobs / relative
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(DatasetError, match=r"expected"):
+        build_scene_cache(replace(settings, check_blobs=True), root)
 
 
 def test_errors_travel_between_processes():

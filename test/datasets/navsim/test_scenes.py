@@ -10,7 +10,7 @@ from pair_drive_core.datasets.maps.map_index import MapIndex
 from pair_drive_core.datasets.maps.map_tiles import MapTile
 from pair_drive_core.datasets.navsim.log import NavsimLog
 from pair_drive_core.datasets.navsim.log_file import read_log, write_log
-from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene
+from pair_drive_core.datasets.navsim.scenes import TIME_GAP, build_agent_input, build_scene, oddities
 from pair_drive_core.datasets.quaternions import quaternion_to_matrix, quaternion_to_yaw, yaw_to_quaternion
 from pair_drive_core.geometry import transform_points
 from pair_drive_core.scene import DrivingCommand, ObjectType, SceneError
@@ -82,10 +82,14 @@ def test_lights_of_others_do_not_count(scene):
     assert "5130" not in scene.lights.tokens
 
 
-def test_a_time_gap_is_named(town_log, town_index):
+def test_a_time_gap_is_odd_and_changes_no_object(town_log, town_index):
+    """The official code takes frames as 0.5 s apart whatever their stamps say."""
     frames = [f if i < 8 else replace(f, timestamp_us=f.timestamp_us + 700_000) for i, f in enumerate(town_log.frames)]
-    with pytest.raises(SceneError, match=r"0000000000000007 and 0000000000000008.*1\.200 s.*time gap"):
-        build_scene(frames[:14], town_index)
+    gapped, whole = (build_scene(some[:14], town_index) for some in (frames, town_log.frames))
+    assert torch.equal(gapped.objects.states, whole.objects.states)
+    assert torch.equal(gapped.human.poses, whole.human.poses)
+    assert oddities(frames[:14]) == (TIME_GAP,)
+    assert oddities(town_log.frames[:14]) == ()
 
 
 def test_too_few_frames_are_named(town_log, town_index):
