@@ -35,8 +35,8 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
         checkpoint: of the parallel planner; None takes the constant-velocity baseline.
         device: where the networks run.
         trajectory_sampling: of the devkit; 8 poses at 2 Hz is all that our planners give.
-        lidar: whether to ask for point clouds. Second-stage scenes (navhard) have none, and the devkit stops at an agent
-            that asks for them there; without, the planner sees an empty sweep, which the log says once.
+        lidar: whether to ask for point clouds. Second-stage scenes (navhard) have none, and the devkit stops at an
+            agent that asks for them there; without, the planner sees an empty sweep, which the log says once.
 
     Raises:
         ValueError: if another sampling is asked for.

@@ -89,11 +89,9 @@ def _log_jobs(settings: CacheSettings, root: Path) -> list[CacheJob]:
         return [LogJob(settings, root, path) for path in settings.folders.log_paths(settings.scene_filter)]
     dataset = NavsimDataset(settings.folders, settings.scene_filter)
     # A torn log has no scenes; its own job will say so.
-    jobs: list[CacheJob] = []
     torn: list[Path] = []
-    for windows in dataset.by_log(lambda error: torn.append(error.path)):
-        if windows:
-            jobs.append(LogJob(settings, root, windows[0].log_path, len(windows)))
+    found = [windows for windows in dataset.by_log(lambda error: torn.append(error.path)) if windows]
+    jobs = [LogJob(settings, root, windows[0].log_path, len(windows)) for windows in found]
     return [*jobs, *(LogJob(settings, root, path) for path in torn)]
 
 
