@@ -31,6 +31,9 @@ COMMANDS = {
         "bag_eval",
         "Run the planner on a recording as fast as it can; score the plans where ground truth is recorded.",
     ),
+    "doctor": Registration(
+        "doctor", "doctor", "Look at this machine: what PaIR-Drive needs, what is missing, how to get it."
+    ),
     "evaluate": Registration(
         "evaluate",
         "evaluate",
