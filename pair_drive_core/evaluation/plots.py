@@ -192,15 +192,13 @@ def project_ground(image: CameraImage, points: FloatArray) -> tuple[FloatArray, 
         points: (P, 2), ego frame, m.
 
     Returns:
-        (P, 2) px, and (P,) whether the point lies in front of the camera.
+        (P, 2) px, and (P,) whether the point lies in front of the camera and within what its lens model holds for.
     """
     calibration = image.calibration
     ground = np.column_stack((points, np.zeros(len(points))))
-    optical = (ground - calibration.ego_t_camera) @ calibration.ego_r_camera
-    in_front = optical[:, 2] > _NEAR_PLANE_M
-    depth = np.where(in_front, optical[:, 2], 1.0)
-    pixels = (optical @ calibration.intrinsics.T)[:, :2] / depth[:, None]
-    return pixels, in_front
+    pixels, holds = calibration.project(ground)
+    depth = ((ground - calibration.ego_t_camera) @ calibration.ego_r_camera)[:, 2]
+    return pixels, holds & (depth > _NEAR_PLANE_M)
 
 
 def _draw_ground_line(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.scene import CameraCalibration
+from pair_drive_core.scene.lens import Lens, project
 
 FloatMap = npt.NDArray[np.float32]
 _NEAREST_M = 0.3
@@ -31,7 +32,8 @@ class GroundView:
         columns_px: first column and the one behind the last.
         ego_r_camera: rotation from the optical frame to the ego frame, by rows.
         ego_t_camera: position in the ego frame, m.
-        distortion: OpenCV's k1 k2 p1 p2 k3.
+        distortion: coefficients of the lens model.
+        lens: model of the lens.
     """
 
     focal_px: tuple[float, float]
@@ -40,6 +42,7 @@ class GroundView:
     ego_r_camera: tuple[float, ...]
     ego_t_camera: tuple[float, ...]
     distortion: tuple[float, ...]
+    lens: Lens = Lens.BROWN
 
     @staticmethod
     def of(
@@ -64,6 +67,7 @@ class GroundView:
             tuple(float(value) for value in calibration.ego_r_camera.reshape(-1)),
             tuple(float(value) for value in calibration.ego_t_camera),
             tuple(float(value) for value in calibration.distortion),
+            calibration.lens,
         )
 
 
@@ -84,7 +88,8 @@ def ground_image(
         ahead_m: how far its middle lies ahead of the rear axle.
 
     Returns:
-        (size, size, 3) uint8, rows along x, columns along y, as the LiDAR raster; black where no camera looks.
+        (size, size, 3) uint8, rows along x, columns along y, as the LiDAR raster; black where no camera looks or a
+        camera's lens model no longer holds (`project`).
     """
     columns, rows = _sampling(tuple(views), stitched.shape[0], size_px, range_m, ahead_m)
     seen = cv2.remap(stitched, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
@@ -111,9 +116,9 @@ def _sampling(
         intrinsics = np.array(
             [[view.focal_px[0], 0.0, view.center_px[0]], [0.0, view.focal_px[1], view.center_px[1]], [0.0, 0.0, 1.0]]
         )
-        zero = np.zeros(3)
         pixels = np.full((len(points), 2), -2.0)
-        pixels[ahead] = cv2.projectPoints(local[ahead], zero, zero, intrinsics, np.array(view.distortion))[0][:, 0]
+        pixels[ahead], holds = project(local[ahead], intrinsics, view.lens, np.array(view.distortion))
+        ahead[ahead] = holds
         first, end = view.columns_px
         seen = ahead & (pixels[:, 0] >= first) & (pixels[:, 0] < end) & (pixels[:, 1] >= 0) & (pixels[:, 1] < height_px)
         columns[seen], rows[seen] = pixels[seen, 0], pixels[seen, 1]

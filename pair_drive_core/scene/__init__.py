@@ -2,6 +2,7 @@
 
 from pair_drive_core.scene.command import DrivingCommand
 from pair_drive_core.scene.ego import STATE_SIZE, EgoHistory, EgoState, StateIndex
+from pair_drive_core.scene.lens import Lens
 from pair_drive_core.scene.map import LaneGraph, MapLayer, MapPolygons, Route
 from pair_drive_core.scene.objects import OBJECT_STATE_SIZE, ObjectStateIndex, ObjectType, TrackedObjects
 from pair_drive_core.scene.rings import PackedRings
@@ -36,6 +37,7 @@ __all__ = [
     "EgoState",
     "EgoStatus",
     "LaneGraph",
+    "Lens",
     "LidarSweep",
     "MapLayer",
     "MapPolygons",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.scene.command import DrivingCommand
+from pair_drive_core.scene.lens import FloatArray as FloatArray
+from pair_drive_core.scene.lens import Lens, project
 from pair_drive_core.scene.validation import SceneError
 
 FRONT_CAMERAS = ("CAM_L0", "CAM_F0", "CAM_R0")
@@ -16,12 +18,10 @@ FRONT_CAMERAS = ("CAM_L0", "CAM_F0", "CAM_R0")
 ALL_CAMERAS = ("CAM_F0", "CAM_L0", "CAM_L1", "CAM_L2", "CAM_R0", "CAM_R1", "CAM_R2", "CAM_B0")
 """NAVSIM's eight cameras."""
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class CameraCalibration:
-    """Pinhole calibration.
+    """Calibration of a camera.
 
     Attributes:
         name: NAVSIM camera name.
@@ -30,7 +30,8 @@ class CameraCalibration:
         intrinsics: (3, 3), px.
         ego_r_camera: (3, 3), rotation from the optical frame (z forward, x right) to the ego frame (x forward, y left).
         ego_t_camera: (3,), position in the ego frame (origin: rear axle on the ground), m.
-        distortion: (5,), OpenCV's k1 k2 p1 p2 k3.
+        distortion: coefficients of the lens model, in OpenCV's order; NAVSIM's are k1 k2 p1 p2 k3.
+        lens: model of the lens.
     """
 
     name: str
@@ -40,19 +41,25 @@ class CameraCalibration:
     ego_r_camera: FloatArray
     ego_t_camera: FloatArray
     distortion: FloatArray
+    lens: Lens = Lens.BROWN
+
+    def project(self, points: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Pixels of points in the ego frame.
+
+        Args:
+            points: (P, 3), m.
+
+        Returns:
+            (P, 2) px, and (P,) whether the point lies in front of the camera and within what its lens model holds for;
+            it may still lie outside of the picture.
+        """
+        optical = (points - self.ego_t_camera) @ self.ego_r_camera
+        return project(optical, self.intrinsics, self.lens, self.distortion)
 
     def scaled(self, width_px: int, height_px: int) -> CameraCalibration:
         """The same camera read out at another resolution."""
         scale = np.diag([width_px / self.width_px, height_px / self.height_px, 1.0])
-        return CameraCalibration(
-            self.name,
-            width_px,
-            height_px,
-            scale @ self.intrinsics,
-            self.ego_r_camera,
-            self.ego_t_camera,
-            self.distortion,
-        )
+        return replace(self, width_px=width_px, height_px=height_px, intrinsics=scale @ self.intrinsics)
 
 
 @dataclass(frozen=True)

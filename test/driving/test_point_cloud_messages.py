@@ -68,8 +68,34 @@ def test_integer_intensities_are_scaled_by_their_type():
 
 
 def test_points_that_are_not_finite_are_filtered():
-    raw = np.vstack((POINTS, [[np.nan, 0, 0, 0], [0, np.inf, 0, 0], [0, 0, -np.inf, 0], [0, 0, 0, np.nan]]))
+    raw = np.vstack((POINTS, [[np.nan, 0, 0, 0], [0, np.inf, 0, 0], [0, 0, -np.inf, 0]]))
     np.testing.assert_array_equal(cloud_points(cloud(["x", "y", "z", "intensity"], points=raw)), POINTS)
+
+
+def test_a_point_without_intensity_keeps_its_place():
+    raw = np.vstack((POINTS, [[1, 2, 3, np.nan], [4, 5, 6, np.inf]])).astype(np.float32)
+    points = cloud_points(cloud(["x", "y", "z", "intensity"], points=raw))
+    np.testing.assert_array_equal(points[:, :3], raw[:, :3])
+    assert points[3:, 3].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_coordinates_may_have_double_precision(order):
+    points = cloud_points(cloud(["x", "y", "z", "intensity"], [F64, F64, F64, F32], order=order))
+    assert points.dtype == np.float32
+    np.testing.assert_array_equal(points, POINTS)
+
+
+def test_double_coordinates_beyond_single_precision_are_filtered():
+    broken = cloud(["x", "y", "z"], [F64] * 3, points=POINTS.astype(np.float64) * [[1e300], [1], [1]])
+    np.testing.assert_array_equal(cloud_points(broken)[:, :3], POINTS[1:, :3])
+
+
+@pytest.mark.parametrize("height", [1, 3])
+def test_a_row_step_of_zero_means_rows_without_padding(height):
+    raw = cloud(["x", "y", "z", "intensity"], height=height)
+    raw.row_step = 0
+    np.testing.assert_array_equal(cloud_points(raw), POINTS)
 
 
 def test_an_empty_cloud_is_no_points():
@@ -79,8 +105,8 @@ def test_an_empty_cloud_is_no_points():
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (cloud(["x", "y", "intensity"]), r"field 'z': expected as float32, available fields: x, y, intensity"),
-        (cloud(["x", "y", "z"], [F64, F32, F32]), r"field 'x': expected float32 \(7\), got 8 \(f8\)"),
+        (cloud(["x", "y", "intensity"]), r"field 'z': expected as float32 or float64, available fields: x, y, i"),
+        (cloud(["x", "y", "z"], [U16, F32, F32]), r"field 'x': expected float32 \(7\) or .* \(8\), got 4 \(u2\)"),
     ],
 )
 def test_missing_or_mistyped_fields_are_refused_by_name(broken, words):

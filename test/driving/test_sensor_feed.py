@@ -36,11 +36,26 @@ def acceleration(time_s):
 
 def image(time_s, encoding="rgb8", width=WIDTH, height=HEIGHT):
     data = bytes(width * height * 3)
-    return Box(header=header(time_s), encoding=encoding, width=width, height=height, step=width * 3, data=data)
+    size = {"width": width, "height": height, "step": width * 3, "is_bigendian": 0}
+    return Box(header=header(time_s), encoding=encoding, data=data, **size)
 
 
 def info(width=WIDTH, height=HEIGHT, model="plumb_bob", k=(20.0, 0, 16.0, 0, 20.0, 9.0, 0, 0, 1)):
-    return Box(header=header(0), width=width, height=height, distortion_model=model, k=k, d=[0.0] * 5)
+    whole = Box(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False)
+    p = [0.0 if i % 4 == 3 else k[i // 4 * 3 + i % 4] for i in range(12)]
+    return Box(
+        header=header(0),
+        width=width,
+        height=height,
+        distortion_model=model,
+        k=k,
+        d=[0.0] * 5,
+        r=np.eye(3).reshape(-1),
+        p=p,
+        binning_x=0,
+        binning_y=0,
+        roi=whole,
+    )
 
 
 def cloud(time_s, points=((10.0, 0.0, 1.0),)):
@@ -98,10 +113,10 @@ def test_nothing_is_planned_before_all_cameras_are_calibrated(feed):
 
 
 def test_a_wrong_encoding_gives_no_input_and_a_reason_until_it_is_right_again(feed):
-    fill(feed, 1.0, images=lambda t: image(t, encoding="yuv422"))
+    fill(feed, 1.0, images=lambda t: image(t, encoding="32FC1"))
     (readings,) = feed.take()
     assert feed.decode(readings) is None
-    assert "got 'yuv422'" in feed.report.last_error["camera/front_left/image_raw"]
+    assert "got '32FC1'" in feed.report.last_error["camera/front_left/image_raw"]
     fill(feed, 1.1)
     (readings,) = feed.take()
     assert feed.decode(readings) is not None
@@ -141,7 +156,7 @@ def test_the_default_mounts_are_those_of_the_town(feed):
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (info(model="equidistant"), "expected distortion model 'plumb_bob' or none, got 'equidistant'"),
+        (info(model="ptlens"), "expected a distortion model of 'plumb_bob', .*'fisheye' or none, got 'ptlens'"),
         (info(k=[0.0] * 9), "positive focal lengths"),
         (info(width=0), "expected a size, got 0 x 18"),
     ],

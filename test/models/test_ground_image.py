@@ -2,12 +2,13 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
 from pair_drive_core.models import FeatureConfig, build_features
 from pair_drive_core.models.features import stitch_cameras, stitched_views
-from pair_drive_core.models.ground_image import ground_image
+from pair_drive_core.models.ground_image import _sampling, ground_image
 from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, CameraImage, DrivingCommand, EgoStatus, LidarSweep
 from pair_drive_core.town import navsim_calibration, stitch_calibrations
 from pair_drive_core.training.town_samples import town_views
@@ -112,3 +113,34 @@ def test_cameras_that_look_at_the_sky_see_no_ground(pictures):
     up = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     views = stitched_views([dataclasses.replace(picture.calibration, ego_r_camera=up) for picture in pictures], CONFIG)
     assert (ground_image(stitch_cameras(pictures, CONFIG), views, 64, 32.0) == 0).all()
+
+
+PUBLISHED_K = np.array([[1545.0, 0.0, 960.0], [0.0, 1545.0, 560.0], [0.0, 0.0, 1.0]])
+PUBLISHED_D = np.array([-0.356123, 0.172545, -0.00213, 0.000464, -0.05231])
+
+
+def test_with_the_published_calibration_each_cell_shows_its_own_place():
+    """The ray of the pixel that fills a cell, undistorted, meets the ground in that cell and nowhere else."""
+    config = FeatureConfig()
+    calibrations = [
+        dataclasses.replace(navsim_calibration(name), intrinsics=PUBLISHED_K, distortion=PUBLISHED_D)
+        for name in FRONT_CAMERAS
+    ]
+    views = stitched_views(calibrations, config)
+    columns, rows = _sampling(tuple(views), config.image_height_px, 256, 32.0, 0.0)
+    filled = 0
+    for view, calibration in zip(views, calibrations, strict=True):
+        mine = (columns >= view.columns_px[0]) & (columns < view.columns_px[1])
+        cells = np.argwhere(mine)
+        pixels = np.column_stack((columns[mine], rows[mine])).astype(np.float64)
+        matrix = np.array(
+            [[view.focal_px[0], 0, view.center_px[0]], [0, view.focal_px[1], view.center_px[1]], [0, 0, 1]]
+        )
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 200, 1e-12)
+        plane = cv2.undistortPoints(pixels[:, None], matrix, PUBLISHED_D, criteria=criteria)[:, 0]
+        rays = np.column_stack((plane, np.ones(len(plane)))) @ calibration.ego_r_camera.T
+        places = calibration.ego_t_camera - rays * (calibration.ego_t_camera[2] / rays[:, 2])[:, None]
+        expected = (cells + 0.5) * 0.25 - 32.0
+        assert np.abs(places[:, :2] - expected).max() < 0.25
+        filled += len(cells)
+    assert filled > 20_000

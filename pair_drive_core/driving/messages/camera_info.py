@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +12,21 @@ from transforms3d.euler import euler2mat
 from pair_drive_core.driving.messages.errors import MessageError
 from pair_drive_core.driving.messages.factory import MakeMessage
 from pair_drive_core.driving.messages.stamps import to_header
-from pair_drive_core.scene import CameraCalibration
+from pair_drive_core.scene import CameraCalibration, Lens
 from pair_drive_core.scene.sensors import FloatArray
 
-_DISTORTION_MODELS = ("plumb_bob", "")
+_LENSES = {
+    "plumb_bob": Lens.BROWN,
+    "rational_polynomial": Lens.BROWN,
+    "": Lens.BROWN,
+    "equidistant": Lens.FISHEYE,
+    "fisheye": Lens.FISHEYE,
+}
 _ASPECT_TOLERANCE = 0.02
+_ROTATION_TOLERANCE = 1e-3
+_RECTIFIED_SHARE = 0.01
+_PLUMB_BOB = 5
+"""Coefficients of plumb_bob; OpenCV's models with more are called rational_polynomial."""
 
 _BODY_R_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """From an optical frame (z forward, x right) to the body frame of the same camera (x forward, y left): REP-103."""
@@ -29,6 +40,11 @@ class CameraInfoLike(Protocol):
     distortion_model: str
     d: Any
     k: Any
+    r: Any
+    p: Any
+    binning_x: int
+    binning_y: int
+    roi: Any
 
 
 def mount_rotation(roll: float, pitch: float, yaw: float) -> FloatArray:
@@ -46,43 +62,111 @@ def camera_pose(mount: Sequence[float]) -> tuple[FloatArray, FloatArray]:
     return mount_rotation(roll, pitch, yaw) @ _BODY_R_OPTICAL, np.array([x, y, z])
 
 
-def camera_calibration(message: CameraInfoLike, name: str, mount: Sequence[float]) -> CameraCalibration:
-    """Calibration of a camera.
+def camera_calibration(
+    message: CameraInfoLike, name: str, mount: Sequence[float], *, rectified: bool = False
+) -> CameraCalibration:
+    """Calibration of a camera, for the pictures that it sends.
 
     Args:
-        message: intrinsics and distortion. rosbags names the fields of ROS 2 `k` and `d`, as rclpy does.
+        message: intrinsics and distortion. rosbags names the fields of ROS 2 `k` and `d`, as rclpy does. Region of
+            interest and binning are taken out, as sensor_msgs defines them: K and P speak of the whole sensor.
         name: NAVSIM camera name.
         mount: x, y, z in m and roll, pitch, yaw in rad of the camera's body frame (x forward, y left, z up) in the
             ego frame.
+        rectified: whether the pictures are rectified, so that P and R hold for them instead of K and the distortion.
 
     Raises:
         MessageError: for a distortion model or matrix that cannot be used.
     """
-    if message.distortion_model not in _DISTORTION_MODELS:
+    matrix = _matrix(message.p, (3, 4), "p", name)[:, :3] if rectified else _matrix(message.k, (3, 3), "k", name)
+    if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
         raise MessageError(
-            f"camera_info of {name}: expected distortion model {_DISTORTION_MODELS[0]!r} or none, "
-            f"got {message.distortion_model!r}"
+            f"camera_info of {name}: expected {'p' if rectified else 'k'} with positive focal lengths, "
+            f"got {matrix.tolist()}"
         )
-    intrinsics = np.asarray(message.k, dtype=np.float64).reshape(-1)
-    if intrinsics.size != 9 or not np.isfinite(intrinsics).all() or intrinsics[0] <= 0 or intrinsics[4] <= 0:
-        raise MessageError(f"camera_info of {name}: expected k with positive focal lengths, got {intrinsics.tolist()}")
     if int(message.width) < 1 or int(message.height) < 1:
         raise MessageError(f"camera_info of {name}: expected a size, got {message.width} x {message.height}")
-    distortion = np.zeros(5)
-    given = np.asarray(message.d, dtype=np.float64).reshape(-1)
-    if given.size not in (0, 4, 5):
-        raise MessageError(f"camera_info of {name}: expected 0, 4 or 5 distortion coefficients, got {given.size}")
-    distortion[: given.size] = given
+    lens, distortion = (Lens.BROWN, np.zeros(5)) if rectified else _lens(message, name)
     rotation, position = camera_pose(mount)
-    return CameraCalibration(
-        name,
-        int(message.width),
-        int(message.height),
-        intrinsics.reshape(3, 3),
-        rotation,
-        position,
-        distortion,
-    )
+    if rectified:
+        turn = _matrix(message.r, (3, 3), "r", name)
+        if not np.allclose(turn @ turn.T, np.eye(3), atol=_ROTATION_TOLERANCE):
+            raise MessageError(f"camera_info of {name}: expected r as a rotation, got {turn.tolist()}")
+        rotation = rotation @ turn.T
+    return _of_pictures(message, CameraCalibration(name, 0, 0, matrix, rotation, position, distortion, lens))
+
+
+def _matrix(values: Any, shape: tuple[int, int], field: str, name: str) -> FloatArray:  # noqa: ANN401 - array or list
+    """A matrix of finite numbers.
+
+    Raises:
+        MessageError: if it is none.
+    """
+    matrix = np.asarray(values, dtype=np.float64).reshape(-1)
+    if matrix.size != shape[0] * shape[1] or not np.isfinite(matrix).all():
+        raise MessageError(
+            f"camera_info of {name}: expected {field} as {shape[0]} x {shape[1]} finite numbers, got {matrix.tolist()}"
+        )
+    return matrix.reshape(shape)
+
+
+def _lens(message: CameraInfoLike, name: str) -> tuple[Lens, FloatArray]:
+    """Model and coefficients; 5 zeros where the message states none.
+
+    Raises:
+        MessageError: for a model that is not known, or coefficients that do not fit it.
+    """
+    lens = _LENSES.get(message.distortion_model)
+    if lens is None:
+        known = ", ".join(repr(model) for model in _LENSES if model)
+        raise MessageError(
+            f"camera_info of {name}: expected a distortion model of {known} or none, got {message.distortion_model!r}"
+        )
+    given = np.asarray(message.d, dtype=np.float64).reshape(-1)
+    counts = lens.coefficient_counts
+    if given.size not in counts:
+        wanted = ", ".join(str(count) for count in counts)
+        raise MessageError(
+            f"camera_info of {name}: expected {wanted} distortion coefficients for {message.distortion_model!r}, "
+            f"got {given.size}"
+        )
+    if not np.isfinite(given).all():
+        raise MessageError(
+            f"camera_info of {name}: expected finite distortion coefficients, got {given.tolist()} (not calibrated?)"
+        )
+    if lens is Lens.BROWN and given.size < 5:
+        return lens, np.concatenate((given, np.zeros(5 - given.size)))
+    return lens, given
+
+
+def _of_pictures(message: CameraInfoLike, whole: CameraCalibration) -> CameraCalibration:
+    """The calibration of the part of the sensor that is read out, binned as it is.
+
+    Raises:
+        MessageError: for a region that does not lie on the sensor.
+    """
+    width, height, roi = int(message.width), int(message.height), message.roi
+    x, y, roi_width, roi_height = (int(v) for v in (roi.x_offset, roi.y_offset, roi.width, roi.height))
+    roi_width, roi_height = roi_width or width - x, roi_height or height - y
+    bins = max(int(message.binning_x), 1), max(int(message.binning_y), 1)
+    inside = x + roi_width <= width and y + roi_height <= height
+    if not inside or roi_width < bins[0] or roi_height < bins[1]:
+        raise MessageError(
+            f"camera_info of {whole.name}: expected a region of interest inside {width} x {height}, got {roi_width} x "
+            f"{roi_height} at ({x}, {y}) with binning {bins[0]} x {bins[1]}"
+        )
+    shifted = whole.intrinsics - np.array([[0.0, 0.0, x], [0.0, 0.0, y], [0.0, 0.0, 0.0]])
+    scale = np.diag([1.0 / bins[0], 1.0 / bins[1], 1.0])
+    return replace(whole, width_px=roi_width // bins[0], height_px=roi_height // bins[1], intrinsics=scale @ shifted)
+
+
+def describes_rectification(message: CameraInfoLike) -> bool:
+    """Whether rectified pictures of this camera would need other intrinsics than its raw ones."""
+    k = np.asarray(message.k, dtype=np.float64).reshape(-1)
+    p = np.asarray(message.p, dtype=np.float64).reshape(-1)
+    if k.size != 9 or p.size != 12 or not p[0] > 0:
+        return False
+    return bool(np.any(np.asarray(message.d))) or abs(float(p[0]) - float(k[0])) > _RECTIFIED_SHARE * float(k[0])
 
 
 def fit_calibration(calibration: CameraCalibration, width_px: int, height_px: int) -> CameraCalibration:
@@ -111,13 +195,14 @@ def to_camera_info(make: MakeMessage, calibration: CameraCalibration, time_us: i
         time_us: stamp.
         frame_id: optical frame of the camera.
     """
+    rational = calibration.lens is Lens.BROWN and len(calibration.distortion) > _PLUMB_BOB
     whole = make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
     return make(
         "sensor_msgs/msg/CameraInfo",
         header=to_header(make, time_us, frame_id),
         height=calibration.height_px,
         width=calibration.width_px,
-        distortion_model="plumb_bob",
+        distortion_model="rational_polynomial" if rational else calibration.lens.value,
         d=calibration.distortion,
         k=calibration.intrinsics.reshape(-1),
         r=np.eye(3).reshape(-1),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import cv2
@@ -15,15 +17,63 @@ from pair_drive_core.scene import CameraImage
 
 RgbArray = npt.NDArray[np.uint8]
 
-_CONVERSIONS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
+MAX_PIXELS = 100_000_000
+"""A compressed picture whose own header states more than this is refused before memory is taken for it."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the pixels of an encoding lie in memory.
+
+    Attributes:
+        channels: samples a pixel.
+        conversion: OpenCV's, to red green blue; None where it is that already.
+        sample_bytes: 2 for samples of 16 bits, whose largest value is white.
+        rows: rows of samples a row of pixels: 1.5 for chroma in planes below the picture.
+        multiple: which multiple columns and rows must be.
+    """
+
+    channels: int
+    conversion: int | None = None
+    sample_bytes: int = 1
+    rows: float = 1.0
+    multiple: tuple[int, int] = (1, 1)
+
+
+_COLOURS = {
+    "rgb": (3, None),
+    "bgr": (3, cv2.COLOR_BGR2RGB),
+    "rgba": (4, cv2.COLOR_RGBA2RGB),
+    "bgra": (4, cv2.COLOR_BGRA2RGB),
+    "mono": (1, cv2.COLOR_GRAY2RGB),
 }
-"""Bytes a pixel and OpenCV's conversion to RGB, by encoding."""
-ENCODINGS = tuple(_CONVERSIONS)
+_MOSAICS = {
+    "bayer_rggb": cv2.COLOR_BayerRGGB2RGB,
+    "bayer_bggr": cv2.COLOR_BayerBGGR2RGB,
+    "bayer_gbrg": cv2.COLOR_BayerGBRG2RGB,
+    "bayer_grbg": cv2.COLOR_BayerGRBG2RGB,
+}
+_LAYOUTS: dict[str, _Layout] = {
+    **{
+        f"{name}{8 * size}": _Layout(channels, conversion, size)
+        for size in (1, 2)
+        for name, (channels, conversion) in _COLOURS.items()
+    },
+    # Without names for the channels: OpenCV's order, as cv_bridge takes it.
+    "8UC1": _Layout(1, cv2.COLOR_GRAY2RGB),
+    "8UC3": _Layout(3, cv2.COLOR_BGR2RGB),
+    "8UC4": _Layout(4, cv2.COLOR_BGRA2RGB),
+    **{
+        f"{name}{8 * size}": _Layout(1, conversion, size, multiple=(2, 2))
+        for size in (1, 2)
+        for name, conversion in _MOSAICS.items()
+    },
+    **dict.fromkeys(("yuv422", "uyvy"), _Layout(2, cv2.COLOR_YUV2RGB_UYVY, multiple=(2, 1))),
+    **dict.fromkeys(("yuv422_yuy2", "yuyv"), _Layout(2, cv2.COLOR_YUV2RGB_YUY2, multiple=(2, 1))),
+    "nv12": _Layout(1, cv2.COLOR_YUV2RGB_NV12, rows=1.5, multiple=(2, 2)),
+    "nv21": _Layout(1, cv2.COLOR_YUV2RGB_NV21, rows=1.5, multiple=(2, 2)),
+}
+ENCODINGS = tuple(_LAYOUTS)
 """Encodings of raw images that can be read."""
 
 
@@ -33,6 +83,7 @@ class ImageLike(Protocol):
     height: int
     width: int
     encoding: str
+    is_bigendian: int
     step: int
     data: Any
 
@@ -45,54 +96,153 @@ class CompressedImageLike(Protocol):
 
 
 def image_rgb(message: ImageLike) -> RgbArray:
-    """The picture of a raw image message; rows may be padded.
+    """The picture of a raw image message; rows may be padded, a step of 0 means that they are not.
 
     Returns:
-        (height, width, 3) uint8, red green blue.
+        (height, width, 3) uint8, red green blue. Samples of 16 bits are divided by 257, so that white stays white.
 
     Raises:
         MessageError: for an encoding that is not one of `ENCODINGS`, or data that do not fill the stated size.
     """
-    if message.encoding not in _CONVERSIONS:
+    layout = _LAYOUTS.get(message.encoding)
+    if layout is None:
         raise MessageError(f"image encoding: expected one of {', '.join(ENCODINGS)}, got {message.encoding!r}")
-    channels, conversion = _CONVERSIONS[message.encoding]
-    height, width, step = int(message.height), int(message.width), int(message.step)
+    height, width = int(message.height), int(message.width)
     if height < 1 or width < 1:
         raise MessageError(f"image size: expected at least 1 x 1, got {width} x {height}")
-    if step < width * channels:
+    if width % layout.multiple[0] or height % layout.multiple[1]:
         raise MessageError(
-            f"image step: expected at least {width * channels} bytes ({width} pixels of {message.encoding}), got {step}"
+            f"image size: expected multiples of {layout.multiple[0]} x {layout.multiple[1]} for {message.encoding}, "
+            f"got {width} x {height}"
         )
+    row_bytes = width * layout.channels * layout.sample_bytes
+    step = int(message.step) or row_bytes
+    if step < row_bytes:
+        raise MessageError(
+            f"image step: expected at least {row_bytes} bytes ({width} pixels of {message.encoding}), got {step}"
+        )
+    count = int(height * layout.rows)
     data = np.frombuffer(message.data, dtype=np.uint8)
     # The last row's padding may be left out.
-    if data.size < step * (height - 1) + width * channels:
-        raise MessageError(f"image data: expected {step * height} bytes ({height} rows of {step}), got {data.size}")
-    rows = np.lib.stride_tricks.as_strided(data, (height, width, channels), (step, channels, 1), writeable=False)
-    if conversion is None:
-        return np.ascontiguousarray(rows)
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rows), conversion), dtype=np.uint8)
+    if data.size < step * (count - 1) + row_bytes:
+        raise MessageError(f"image data: expected {step * count} bytes ({count} rows of {step}), got {data.size}")
+    rows = np.lib.stride_tricks.as_strided(data, (count, row_bytes), (step, 1), writeable=False)
+    samples = np.ascontiguousarray(rows)
+    if layout.sample_bytes == 2:
+        order = ">u2" if message.is_bigendian else "<u2"
+        samples = _eight_bits(samples.view(order))
+    return _converted(samples.reshape(count, width, layout.channels), layout.conversion)
 
 
 def compressed_image_rgb(message: CompressedImageLike) -> RgbArray:
     """The picture of a JPEG or PNG message.
 
+    What image_transport writes into `format` counts (`rgb8; jpeg compressed bgr8`): the order of the colours in the
+    file, and whether it holds a mosaic. How the file says it is to be turned (EXIF) does not: the calibration speaks of
+    the sensor's own rows and columns.
+
     Returns:
         (height, width, 3) uint8, red green blue.
 
     Raises:
-        MessageError: if the bytes are not a JPEG or PNG image that OpenCV can read.
+        MessageError: if the bytes are not a whole JPEG or PNG image that OpenCV can read, or hold something else than a
+            picture for the eye.
     """
     data = np.frombuffer(message.data, dtype=np.uint8)
-    head = data[:8].tobytes()
-    if not (head.startswith(b"\xff\xd8") or head == b"\x89PNG\r\n\x1a\n"):
-        raise MessageError(
-            f"compressed image: expected JPEG or PNG data, got {data.size} bytes of format {message.format!r} "
-            f"beginning with {head.hex()}"
-        )
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    content = data.tobytes()
+    _require_whole(content, message.format)
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise MessageError(f"compressed image: {data.size} bytes cannot be decoded ({error.err})") from None
     if picture is None:
         raise MessageError(f"compressed image: {data.size} bytes of format {message.format!r} are damaged")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    first, separator, rest = (part.strip() for part in message.format.partition(";"))
+    encoding, target = (first, rest) if separator else ("", first)
+    samples = np.atleast_3d(picture)
+    if encoding.startswith(("16UC", "16SC", "32FC", "8SC")):
+        raise MessageError(f"compressed image: expected a picture for the eye, got encoding {encoding!r}")
+    if samples.dtype == np.uint16:
+        samples = _eight_bits(samples)
+    if samples.dtype != np.uint8:
+        raise MessageError(f"compressed image: expected samples of 8 or 16 bits, got {samples.dtype}")
+    mosaic = _LAYOUTS.get(encoding) if encoding.startswith("bayer_") and samples.shape[2] == 1 else None
+    if encoding.startswith("bayer_") and samples.shape[2] == 1 and mosaic is None:
+        raise MessageError(f"compressed image: expected a mosaic of {', '.join(_MOSAICS)}, got {encoding!r}")
+    if mosaic is not None:
+        if samples.shape[0] % 2 or samples.shape[1] % 2:
+            raise MessageError(f"compressed image: a mosaic of {samples.shape[1]} x {samples.shape[0]} pixels is cut")
+        return _converted(samples, mosaic.conversion)
+    # What a publisher hands to OpenCV in the order red green blue comes back in that order.
+    as_rgb = target.rpartition("compressed")[2].strip().startswith("rgb")
+    kinds = {
+        1: cv2.COLOR_GRAY2RGB,
+        3: None if as_rgb else cv2.COLOR_BGR2RGB,
+        4: cv2.COLOR_RGBA2RGB if as_rgb else cv2.COLOR_BGRA2RGB,
+    }
+    if samples.shape[2] not in kinds:
+        raise MessageError(f"compressed image: expected 1, 3 or 4 channels, got {samples.shape[2]}")
+    return _converted(samples, kinds[samples.shape[2]])
+
+
+def _converted(samples: npt.NDArray[Any], conversion: int | None) -> RgbArray:
+    """(h, w, 3) red green blue."""
+    contiguous = np.ascontiguousarray(samples)
+    return contiguous if conversion is None else np.asarray(cv2.cvtColor(contiguous, conversion), dtype=np.uint8)
+
+
+def _eight_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Samples of 16 bits with the same white, rounded."""
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _require_whole(content: bytes, form: str) -> None:
+    """Whether a file is a JPEG or PNG with its end in it, of a size that can be decoded.
+
+    OpenCV decodes what is there of a JPEG that was cut off, and fills the rest with grey.
+
+    Raises:
+        MessageError: naming what it is instead.
+    """
+    try:
+        if content.startswith(b"\xff\xd8"):
+            width, height, whole = _jpeg_size(content)
+        elif content.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = struct.unpack_from(">II", content, 16)
+            whole = content.rfind(b"IEND", 33) >= 0
+        else:
+            raise MessageError(
+                f"compressed image: expected JPEG or PNG data, got {len(content)} bytes of format {form!r} beginning "
+                f"with {content[:8].hex()}"
+            )
+    except struct.error:
+        whole, width, height = False, 0, 0
+    if not whole:
+        raise MessageError(f"compressed image: {len(content)} bytes of format {form!r} are damaged or cut off")
+    if width * height > MAX_PIXELS:
+        raise MessageError(
+            f"compressed image: expected at most {MAX_PIXELS} pixels, its header states {width} x {height}"
+        )
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int, bool]:
+    """Width and height as the frame header states them, and whether the end of the picture is there."""
+    position, size = 2, (0, 0)
+    while True:
+        marker, length = struct.unpack_from(">HH", content, position)
+        if marker == 0xFFFF:
+            position += 1
+            continue
+        if marker >> 8 != 0xFF:
+            return *size, False
+        kind = marker & 0xFF
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", content, position + 5)
+            size = (width, height)
+        position += 2 + length
+        if kind == 0xDA:
+            # A height of 0 is stated after the first scan; OpenCV does not read such files either.
+            return *size, 0 not in size and content.find(b"\xff\xd9", position) >= 0
 
 
 def to_image(make: MakeMessage, picture: CameraImage, frame_id: str) -> Any:  # noqa: ANN401

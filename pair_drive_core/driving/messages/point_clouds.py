@@ -15,7 +15,7 @@ from pair_drive_core.scene import LidarSweep
 
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 """sensor_msgs/PointField's datatypes as NumPy kinds."""
-_FLOAT32 = 7
+_FLOAT32, _FLOAT64 = 7, 8
 
 
 class PointCloudLike(Protocol):
@@ -31,17 +31,21 @@ class PointCloudLike(Protocol):
 
 
 def cloud_points(message: PointCloudLike) -> npt.NDArray[np.float32]:
-    """The finite points of a cloud; fields may come in any order and either endianness.
+    """The points of a cloud whose place is finite; fields may come in any order and either endianness.
+
+    A `row_step` of 0 means that rows are not padded.
 
     Returns:
-        (P, 4) float32: x, y, z in m in the sensor's frame, intensity in [0, 1] (0 where the cloud has none; integers
-        are divided by their type's largest value).
+        (P, 4) float32: x, y, z in m in the sensor's frame, intensity in [0, 1] (0 where the cloud has none or it is not
+        a number; integers are divided by their type's largest value).
 
     Raises:
-        MessageError: for a field that is missing or not float32, or data that do not fill the stated size.
+        MessageError: for a field that is missing or not a floating-point number, or data that do not fill the stated
+            size.
     """
     height, width = int(message.height), int(message.width)
-    step, row_step = int(message.point_step), int(message.row_step)
+    step = int(message.point_step)
+    row_step = int(message.row_step) or width * step
     fields = {str(field.name): field for field in message.fields}
     order = ">" if message.is_bigendian else "<"
     _check_fields(fields, step)
@@ -67,20 +71,22 @@ def cloud_points(message: PointCloudLike) -> npt.NDArray[np.float32]:
     cloud = np.concatenate(rows) if height > 1 else rows[0]
     points = np.zeros((cloud.shape[0], 4), dtype=np.float32)
     for column, name in enumerate(names):
-        points[:, column] = _intensity(cloud[name]) if name == "intensity" else cloud[name]
+        points[:, column] = _intensity(cloud[name]) if name == "intensity" else _metres(cloud[name])
     return points[np.isfinite(points).all(axis=1)]
 
 
 def _check_fields(fields: dict[str, Any], step: int) -> None:
-    """Whether x, y, z are there as float32, and everything lies inside a point."""
+    """Whether x, y, z are there as floating-point numbers, and everything lies inside a point."""
     available = ", ".join(fields) or "none"
     for name in ("x", "y", "z"):
         if name not in fields:
-            raise MessageError(f"point cloud field {name!r}: expected as float32, available fields: {available}")
-        if int(fields[name].datatype) != _FLOAT32:
+            raise MessageError(
+                f"point cloud field {name!r}: expected as float32 or float64, available fields: {available}"
+            )
+        if int(fields[name].datatype) not in (_FLOAT32, _FLOAT64):
             kind = _DATATYPES.get(int(fields[name].datatype), "unknown")
             raise MessageError(
-                f"point cloud field {name!r}: expected float32 (7), got {fields[name].datatype} ({kind})"
+                f"point cloud field {name!r}: expected float32 (7) or float64 (8), got {fields[name].datatype} ({kind})"
             )
     for name in ("x", "y", "z", "intensity"):
         if name not in fields:
@@ -93,11 +99,18 @@ def _check_fields(fields: dict[str, Any], step: int) -> None:
             raise MessageError(f"point cloud field {name!r}: ends at byte {end} of a point of {step} bytes")
 
 
+def _metres(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Coordinates as float32; what is too large for it becomes infinite, and so is left out."""
+    with np.errstate(over="ignore"):
+        metres: npt.NDArray[np.float32] = values.astype(np.float32)
+    return metres
+
+
 def _intensity(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Intensities in [0, 1]."""
     if np.issubdtype(values.dtype, np.integer):
         return (values / np.iinfo(values.dtype).max).clip(0.0, 1.0).astype(np.float32)
-    return values.astype(np.float32).clip(0.0, 1.0)
+    return np.asarray(np.nan_to_num(values.clip(0.0, 1.0), nan=0.0), dtype=np.float32)
 
 
 def to_point_cloud(make: MakeMessage, sweep: LidarSweep, frame_id: str) -> Any:  # noqa: ANN401
