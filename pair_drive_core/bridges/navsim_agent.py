@@ -19,6 +19,7 @@ from navsim.common.dataclasses import Trajectory as NavsimTrajectory
 from nuplan.planning.simulation.trajectory.trajectory_sampling import TrajectorySampling
 
 from pair_drive_core.bridges.navsim_input import from_navsim
+from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US
 from pair_drive_core.evaluation.empty_sweeps import EmptySweeps
 from pair_drive_core.planning import ConstantVelocityPlanner, Planner
 from pair_drive_core.policies.loading import load_planner
@@ -66,6 +67,7 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
         self._device = device
         self._planner: Planner = ConstantVelocityPlanner()
         self._blind = EmptySweeps()
+        self._lidar_frames = [_NOW]
 
     def name(self) -> str:
         """Short name for reports."""
@@ -79,15 +81,22 @@ class PairDriveAgent(AbstractAgent):  # type: ignore[misc]  # the devkit has no 
             ValueError: if it does not fit.
         """
         if self._checkpoint is not None:
-            self._planner = load_planner(self._checkpoint, self._device)
+            planner = load_planner(self._checkpoint, self._device)
+            ages_s = planner.model.config.features.lidar_past_s
+            past = {_NOW - round(age_s * 1e6 / FRAME_INTERVAL_US) for age_s in ages_s}
+            self._planner, self._lidar_frames = planner, sorted({k for k in past if k >= 0} | {_NOW})
 
     def get_sensor_config(self) -> SensorConfig:
-        """The three front cameras and, if wanted, the LiDAR at t0; nothing for the baseline."""
+        """The three front cameras at t0; the LiDAR, if wanted, there and at the ages that the planner asks for.
+
+        The ages are known once the agent is initialised. Nothing for the baseline.
+        """
         config = SensorConfig.build_no_sensors()
         if self._checkpoint is not None:
-            clouds = ("lidar_pc",) if self._lidar else ()
-            for sensor in (*(name.lower() for name in FRONT_CAMERAS), *clouds):
-                setattr(config, sensor, [_NOW])
+            for name in FRONT_CAMERAS:
+                setattr(config, name.lower(), [_NOW])
+            if self._lidar:
+                config.lidar_pc = list(self._lidar_frames)
         return config
 
     def compute_trajectory(self, agent_input: NavsimAgentInput) -> NavsimTrajectory:

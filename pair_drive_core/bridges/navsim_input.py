@@ -60,8 +60,12 @@ def from_navsim(official: NavsimAgentInput, cameras: Sequence[str] = FRONT_CAMER
         raise SceneError("agent input of the devkit: expected ego statuses, got none")
     now = times[-1]
     pictures = {name: _picture(getattr(official.cameras[-1], name.lower()), name, now) for name in cameras}
-    cloud = official.lidars[-1].lidar_pc
-    return AgentInput(status, pictures, None if cloud is None else _sweep(cloud, now)).validate()
+    sweeps = [
+        None if entry.lidar_pc is None else _sweep(entry.lidar_pc, time_us).moved(then.pose, status[-1].pose)
+        for entry, time_us, then in zip(official.lidars, times, status, strict=True)
+    ]
+    earlier = tuple(sweep for sweep in sweeps[:-1] if sweep is not None)
+    return AgentInput(status, pictures, sweeps[-1], earlier).validate()
 
 
 def _status(official: NavsimEgoStatus, time_us: int) -> EgoStatus:

@@ -11,9 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pair_drive_core.training.run import TrainingReport, train
-from pair_drive_core.training.settings import read_settings
+from pair_drive_core.models.configuration import config_from_mapping
+from pair_drive_core.training.layered_run import LayeredSettings, train_layered
+from pair_drive_core.training.run import train
+from pair_drive_core.training.settings import TrainingSettings, read_mapping
 from pair_drive_core.training.town_evaluation import PlannerResult
+from pair_drive_core.training.tree_evaluation import PlannerMeans
+
+LAYERED_RECIPE = "layers"
+"""What `recipe` must say in a file of `LayeredSettings`."""
 
 
 def train_command(
@@ -24,12 +30,22 @@ def train_command(
 ) -> None:
     """Train imitation branch, reward world model and tree sampler on town scenes and write a checkpoint."""
     changes = overrides or []
-    settings = read_settings(config, changes)
+    values = read_mapping(config, changes)
     command = " ".join(["pair-drive train --config", f"config/{config.name}", *changes])
     console = Console()
+    if values.pop("recipe", None) == LAYERED_RECIPE:
+        layered = config_from_mapping(LayeredSettings, values)
+        with StageBars(console) as bars:
+            made = train_layered(layered, command, bars)
+        console.print(planner_table(made.results))
+        _print_end(console, made.checkpoint, made.parameters, made.seconds)
+        return
+    settings = config_from_mapping(TrainingSettings, values)
     with StageBars(console) as bars:
         report = train(settings, command, bars)
-    _print(console, report)
+    for formula, results in report.results.items():
+        console.print(result_table(f"held-out town scenes, {formula.upper()}", results))
+    _print_end(console, report.checkpoint, report.parameters, report.seconds)
 
 
 class StageBars:
@@ -63,14 +79,23 @@ class StageBars:
         self._progress.update(self._tasks[stage], completed=done, figures=figures)
 
 
-def _print(console: Console, report: TrainingReport) -> None:
-    """Tables of the held-out results, and where the checkpoint is."""
-    for formula, results in report.results.items():
-        console.print(result_table(f"held-out town scenes, {formula.upper()}", results))
-    stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items())
-    size = report.checkpoint.stat().st_size / 1e6
-    console.print(f"{stages}; {sum(report.seconds.values()):.0f} s in all")
-    console.print(f"{report.checkpoint}: {report.parameters:,} weights, {size:.1f} MB")
+def _print_end(console: Console, checkpoint: Path, parameters: int, seconds: Mapping[str, float]) -> None:
+    """How long it took and where the checkpoint is."""
+    stages = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
+    console.print(f"{stages}; {sum(seconds.values()):.0f} s in all")
+    console.print(f"{checkpoint}: {parameters:,} weights, {checkpoint.stat().st_size / 1e6:.1f} MB")
+
+
+def planner_table(results: Mapping[str, PlannerMeans]) -> Table:
+    """Planners as rows; gains over what the trees grew around, with the ends of their intervals."""
+    names = list(next(iter(results.values())).sub_scores)
+    table = Table("planner", *names, "PDMS", "EPDMS", "gain", title="held-out towns, human filter off")
+    for planner, means in results.items():
+        cells = [f"{100.0 * means.sub_scores[name]:.1f}" for name in names]
+        gain, low, high = (100.0 * value for value in means.gain_epdms)
+        interval = f"{gain:+.1f} [{low:.1f}, {high:.1f}]"
+        table.add_row(planner, *cells, f"{100 * means.pdms:.1f}", f"{100 * means.epdms:.1f}", interval)
+    return table
 
 
 def result_table(title: str, results: Mapping[str, PlannerResult]) -> Table:

@@ -29,6 +29,7 @@ from pair_drive_core.driving.messages.camera_info import fit_calibration
 from pair_drive_core.driving.synchronizer import (
     LIDAR,
     SensorSet,
+    Stamped,
     Synchronizer,
     SynchronizerConfig,
 )
@@ -39,6 +40,8 @@ from pair_drive_core.scene.sensors import FloatArray
 PointArray = npt.NDArray[np.float32]
 
 _MOUNT_SIZE = 6
+_DECODED_SWEEPS = 32
+"""Decoded sweeps that are remembered."""
 _DECODED_LATER = (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE, InputKind.LIDAR)
 
 
@@ -122,6 +125,7 @@ class SensorFeed:
         self._transforms = TransformTree()
         self._frames: dict[str, str] = {}
         self._calibrations: dict[str, CameraCalibration] = {}
+        self._sweeps: dict[int, PointArray] = {}
 
     @property
     def cameras_without_calibration(self) -> tuple[str, ...]:
@@ -139,6 +143,7 @@ class SensorFeed:
     def reset(self) -> None:
         """Forget all readings (calibrations stay)."""
         self.synchronizer.reset()
+        self._sweeps.clear()
 
     def receive(self, topic: str, message: Any) -> None:  # noqa: ANN401 - rclpy's and rosbags' messages share no type
         """Take a message; one that cannot be used is counted and its reason kept.
@@ -182,18 +187,36 @@ class SensorFeed:
                 return None
             self.report.last_error.pop(entry.name, None)
             cameras[name] = CameraImage(calibration, rgb, frame.time_us)
-        lidar = None
+        now, lidar = readings.status[-1], None
         if readings.lidar is not None and readings.lidar_motion is not None:
-            entry, message = readings.lidar.payload
-            try:
-                in_ego = self._points_in_ego(cloud_points(message), str(message.header.frame_id))
-            except MessageError as error:
-                self._refuse(entry, error)
+            lidar = self._sweep(readings.lidar, readings.lidar_motion, now)
+            if lidar is None:
                 return None
-            self.report.last_error.pop(entry.name, None)
-            moved = moved_points(in_ego, readings.lidar_motion, readings.status[-1])
-            lidar = LidarSweep(moved, readings.lidar.time_us)
-        return AgentInput(readings.status, cameras, lidar)
+        past = (self._sweep(sweep, motion, now) for sweep, motion in readings.earlier_lidar)
+        return AgentInput(readings.status, cameras, lidar, tuple(sweep for sweep in past if sweep is not None))
+
+    def _sweep(self, frame: Stamped[tuple[InputTopic, Any]], motion: MotionSample, now: EgoStatus) -> LidarSweep | None:
+        """A sweep in the ego frame at t0; None if it cannot be used (its reason is kept)."""
+        entry, message = frame.payload
+        try:
+            in_ego = self._decoded(frame.time_us, message)
+        except MessageError as error:
+            self._refuse(entry, error)
+            return None
+        self.report.last_error.pop(entry.name, None)
+        return LidarSweep(moved_points(in_ego, motion, now), frame.time_us)
+
+    def _decoded(self, time_us: int, message: Any) -> PointArray:  # noqa: ANN401 - as receive
+        """Points in the ego frame at the sweep's own stamp; an earlier sweep has often been decoded before.
+
+        Raises:
+            MessageError: if the cloud is malformed or its frame is not connected to the ego frame.
+        """
+        if time_us not in self._sweeps:
+            self._sweeps[time_us] = self._points_in_ego(cloud_points(message), str(message.header.frame_id))
+            while len(self._sweeps) > _DECODED_SWEEPS:
+                del self._sweeps[next(iter(self._sweeps))]
+        return self._sweeps[time_us]
 
     def _store(self, entry: InputTopic, message: Any) -> None:  # noqa: ANN401 - as receive
         """Hand a message to the synchroniser."""
@@ -278,15 +301,7 @@ def moved_points(points: PointArray, then: MotionSample, now: EgoStatus) -> Poin
     """
     if then.time_us == now.time_us:
         return points
-    turn: float = float(then.pose[2] - now.pose[2])
-    offset: FloatArray = _rotation(-float(now.pose[2])) @ (then.pose[:2] - now.pose[:2])
-    moved = points.copy()
-    moved[:, :2] = points[:, :2] @ _rotation(turn).T.astype(np.float32) + offset.astype(np.float32)
-    return moved
-
-
-def _rotation(angle: float) -> FloatArray:
-    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return LidarSweep(points, then.time_us).moved(then.pose, now.pose).points
 
 
 def age_s(now_us: int, stamp: int) -> float:

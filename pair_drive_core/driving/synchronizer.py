@@ -5,7 +5,8 @@ Rules, in the order in which they are applied:
 1. Each frame of the reference camera opens a candidate; its stamp is t0.
 2. Every other camera must have a frame within `camera_tolerance_s` of t0; the nearest is taken.
 3. The LiDAR must have a sweep within `lidar_tolerance_s`. One within `camera_tolerance_s` is taken at once; for an
-   older one the candidate first waits `lidar_wait_s` (of stamps, not of wall-clock time) for something nearer.
+   older one the candidate first waits `lidar_wait_s` (of stamps, not of wall-clock time) for something nearer. Earlier
+   sweeps are handed on where there are some of about the ages `lidar_ages_s`; nothing waits for them.
 4. Ego motion must be known on both sides of t0, at most `odometry_gap_s` apart; pose and velocity are interpolated.
    A measured acceleration of t0 is waited for, at most `lidar_wait_s`; a set without one is counted, and after it no
    candidate waits until a measured one comes again (the stream is optional).
@@ -19,6 +20,7 @@ Rules, in the order in which they are applied:
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,7 +54,10 @@ class SynchronizerConfig:
         jump_forward_s: how far a stamp may lie after the newest of all streams.
         history_s: past ego statuses that are handed on, every `history_interval_s`.
         history_interval_s: time between them.
-        capacity: readings kept of each stream.
+        capacity: readings kept of each stream; of the LiDAR as many more as its ages need at `lidar_rate_hz`.
+        lidar_ages_s: ages of the earlier sweeps that are handed on.
+        lidar_age_tolerance_s: greatest difference between such an age and a sweep's.
+        lidar_rate_hz: greatest rate of sweeps that is expected.
     """
 
     cameras: tuple[str, ...] = FRONT_CAMERAS
@@ -69,6 +74,9 @@ class SynchronizerConfig:
     history_s: float = 1.5
     history_interval_s: float = 0.5
     capacity: int = 16
+    lidar_ages_s: tuple[float, ...] = (0.5, 1.0)
+    lidar_age_tolerance_s: float = 0.15
+    lidar_rate_hz: float = 20.0
 
     def problems(self) -> list[str]:
         """What is wrong with the values, one line each."""
@@ -112,6 +120,7 @@ class SensorSet(Generic[PayloadT]):
         lidar: the sweep; None where no LiDAR is used.
         lidar_motion: ego motion at the sweep's own stamp, for moving its points to t0; None without a LiDAR.
         status: ego statuses, oldest first, the last at t0.
+        earlier_lidar: earlier sweeps, oldest first, each with the ego motion at its own stamp; as many as are known.
     """
 
     time_us: int
@@ -119,6 +128,7 @@ class SensorSet(Generic[PayloadT]):
     lidar: Stamped[PayloadT] | None
     lidar_motion: MotionSample | None
     status: tuple[EgoStatus, ...]
+    earlier_lidar: tuple[tuple[Stamped[PayloadT], MotionSample], ...] = ()
 
     @property
     def skew_s(self) -> dict[str, float]:
@@ -161,8 +171,11 @@ class Synchronizer(Generic[PayloadT]):
         self.config = config
         self.report = SynchronizerReport()
         self._track = EgoTrack(config.history_s + 2.0, config.odometry_gap_s)
-        names = (*config.cameras, LIDAR)
-        self._frames: dict[str, deque[Stamped[PayloadT]]] = {name: deque(maxlen=config.capacity) for name in names}
+        self._frames: dict[str, deque[Stamped[PayloadT]]] = {
+            name: deque(maxlen=config.capacity) for name in config.cameras
+        }
+        past = math.ceil(max(config.lidar_ages_s, default=0.0) * config.lidar_rate_hz)
+        self._frames[LIDAR] = deque(maxlen=config.capacity + past)
         self._commands: deque[tuple[int, DrivingCommand]] = deque(maxlen=config.capacity)
         self._pending: deque[int] = deque(maxlen=config.capacity)
         self._newest_us: dict[str, int] = {}
@@ -325,7 +338,24 @@ class Synchronizer(Generic[PayloadT]):
             lidar,
             self._track.motion_at(lidar.time_us) if lidar is not None else None,
             self._statuses(t0, command),
+            self._earlier_sweeps(t0, lidar),
         )
+
+    def _earlier_sweeps(
+        self, t0: int, lidar: Stamped[PayloadT] | None
+    ) -> tuple[tuple[Stamped[PayloadT], MotionSample], ...]:
+        """For each age, from the oldest on, the sweep nearest to it, where its moment is covered by ego motion."""
+        if lidar is None:
+            return ()
+        found: dict[int, tuple[Stamped[PayloadT], MotionSample]] = {}
+        for age_s in sorted(self.config.lidar_ages_s, reverse=True):
+            then = t0 - round(age_s * US_PER_S)
+            sweep = self._nearest(LIDAR, then)
+            if sweep is None or not self._within(LIDAR, then, self.config.lidar_age_tolerance_s):
+                continue
+            if sweep.time_us < lidar.time_us and self._track.covers(sweep.time_us):
+                found[sweep.time_us] = (sweep, self._track.motion_at(sweep.time_us))
+        return tuple(found[time_us] for time_us in sorted(found))
 
     def _statuses(self, t0: int, command: DrivingCommand) -> tuple[EgoStatus, ...]:
         """Ego statuses at t0 and before, as far back as the ego's motion is known."""

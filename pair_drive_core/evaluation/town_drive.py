@@ -14,6 +14,7 @@ from pair_drive_core.scene import PACIFICA, CameraImage, DrivingCommand, EgoStat
 from pair_drive_core.scoring import Metric, PdmScores, score
 from pair_drive_core.simulation.plan_follower import TimedPlan, follow
 from pair_drive_core.town import STEP_S, SceneCutter, Town, TownSensors, TownSimulator
+from pair_drive_core.town.data.scenes import NAVSIM_AGES_S
 
 _US_PER_S = 1_000_000
 HISTORY_S = 1.5
@@ -31,12 +32,14 @@ class TownReadings:
         yaw_rate: rad/s.
         cameras: by NAVSIM name.
         lidar: the sweep.
+        earlier_lidar: earlier sweeps, oldest first, moved into the ego frame of this moment.
     """
 
     status: EgoStatus
     yaw_rate: float
     cameras: dict[str, CameraImage]
     lidar: LidarSweep
+    earlier_lidar: tuple[LidarSweep, ...] = ()
 
 
 class TownDrive:
@@ -87,7 +90,8 @@ class TownDrive:
         yaw_rate = float(now.curvature[ego] * now.speed_mps[ego])
         if self._state is not None:
             yaw_rate = float(self._state[9])
-        return TownReadings(self.status(), yaw_rate, cameras, self._sensors.lidar(step, world=world))
+        earlier = self._sensors.earlier_lidar(step, ego, NAVSIM_AGES_S)
+        return TownReadings(self.status(), yaw_rate, cameras, self._sensors.lidar(step, world=world), earlier)
 
     def advance(self, plan: TimedPlan | None) -> None:
         """Move on by one step, the ego along a plan; None leaves it to the built-in human.

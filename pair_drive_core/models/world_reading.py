@@ -45,7 +45,7 @@ class WorldReading(nn.Module):
     grid: Tensor
     middle: Tensor
 
-    def __init__(self, range_m: float, ahead_m: float, substeps: int = 2) -> None:
+    def __init__(self, range_m: float, ahead_m: float, substeps: int = 1) -> None:
         super().__init__()
         self.range_m = range_m
         self.substeps = substeps
@@ -67,7 +67,7 @@ class WorldReading(nn.Module):
         Returns:
             (B, K, steps, READING_SIZE), and (B, K, SUMMARY_SIZE): the worst of the readings over all poses.
         """
-        fine, speed = _refined(poses, self.substeps)
+        fine, speed = refined_poses(poses, self.substeps)
         time = torch.arange(1, self.steps + 1, device=poses.device) * (PLAN_INTERVAL_S / self.substeps)
         under = self._sample(layers, fine)
         occupied = _at_time(under[..., WorldLayer.OCCUPIED : BINARY_LAYERS], time, OCCUPANCY_INTERVAL_S)
@@ -108,7 +108,7 @@ class WorldReading(nn.Module):
         return torch.maximum(occupied, there[..., 0])
 
 
-def _refined(poses: Tensor, substeps: int) -> tuple[Tensor, Tensor]:
+def refined_poses(poses: Tensor, substeps: int) -> tuple[Tensor, Tensor]:
     """Poses and speeds, m/s, at `substeps` times the rate: cubic Hermite between the poses, from the origin on."""
     knots = torch.cat((torch.zeros_like(poses[..., :1, :]), poses), dim=-2)
     chord = (knots[..., 1:, :2] - knots[..., :-1, :2]).norm(dim=-1, keepdim=True)

@@ -63,7 +63,12 @@ class TrainingSettings:
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings:
-    """Read a YAML file and apply `key.subkey=value` overrides.
+    """Read a YAML file and apply `key.subkey=value` overrides; see `read_mapping`."""
+    return config_from_mapping(TrainingSettings, read_mapping(path, overrides))
+
+
+def read_mapping(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The settings of a YAML file after `key.subkey=value` overrides, as plain values.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -82,4 +87,6 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings
         values: Any = OmegaConf.to_container(merged, resolve=True)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigurationError(f"{path}: {error}") from None
-    return config_from_mapping(TrainingSettings, values)
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: expected a group of settings, got {type(values).__name__}")
+    return {str(key): value for key, value in values.items()}

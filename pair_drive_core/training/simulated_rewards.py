@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,14 +28,15 @@ class SimulatedRewards:
     """
 
     def __init__(self, scenes: Sequence[Scene], formula: RewardFormula, progress: Progress = silent) -> None:
-        """Plan the metric's reference in every scene and prepare the scenes for scoring."""
+        """Plan the metric's reference in every scene that has none, and prepare the scenes for scoring."""
         self.formula = formula
         self.metric = METRICS[formula]
         referenced: list[Scene] = []
         for first in range(0, len(scenes), _PART):
             part = scenes[first : first + _PART]
-            references = pdm_references(part, self.metric)
-            referenced.extend(replace(s, reference=r) for s, r in zip(part, references, strict=True))
+            bare = [scene for scene in part if scene.reference is None]
+            planned: Iterator[Tensor] = iter(pdm_references(bare, self.metric) if bare else [])
+            referenced.extend(s if s.reference is not None else replace(s, reference=next(planned)) for s in part)
             progress("references", len(referenced), len(scenes), {})
         self._prepared = prepare_scenes(referenced, self.metric)
         names = self.metric.sub_score_names

@@ -50,7 +50,8 @@ def drive(number: int, split: TownSplit, seconds: float, checkpoint: Path) -> Dr
     for step in range(round(seconds * 10.0)):
         if step % _PLAN_STEPS == 0:
             readings = town.readings()
-            planned = planner.plan(AgentInput((readings.status,), readings.cameras, readings.lidar))
+            seen = AgentInput((readings.status,), readings.cameras, readings.lidar, readings.earlier_lidar)
+            planned = planner.plan(seen)
             plan = _placed(readings.status.pose, np.asarray(planned.poses), town.time_us)
             if step % _SCORE_STEPS == 0:
                 plans[town.step] = plan

@@ -16,6 +16,10 @@ from pair_drive_core.scene import FRONT_CAMERAS, DrivingCommand, SceneError
 CAMERAS = ("cam_f0", "cam_l0", "cam_l1", "cam_l2", "cam_r0", "cam_r1", "cam_r2", "cam_b0")
 
 
+LOOKS_BACK = SimpleNamespace(config=SimpleNamespace(features=SimpleNamespace(lidar_past_s=(0.5, 1.0))))
+"""As much of a model as tells the ages of the sweeps that it wants."""
+
+
 @pytest.fixture
 def official():
     """Four frames at 6 m/s; sensors at t0 only."""
@@ -54,6 +58,16 @@ def test_every_reading_of_t0_is_taken(official):
     assert set(agent_input.cameras) == set(FRONT_CAMERAS)
     assert agent_input.cameras["CAM_F0"].calibration.ego_t_camera.tolist() == [1.6, 0.0, 1.5]
     np.testing.assert_allclose(agent_input.lidar.points, [[1, 3, 5, 1.0], [2, 4, 6, 0.2]], rtol=1e-6)
+
+
+def test_earlier_sweeps_are_moved_to_t0_where_the_devkit_loaded_them(official):
+    assert from_navsim(official).earlier_lidar == ()
+    official.lidars[1] = official.lidars[3]
+    (sweep,) = from_navsim(official).earlier_lidar
+    assert sweep.time_us == 500_000
+    then, now = (np.asarray(official.ego_statuses[k].ego_pose) for k in (1, 3))
+    back = from_navsim(official).earlier_lidar[0].moved(now, then)
+    np.testing.assert_allclose(back.points, from_navsim(official).lidar.points, atol=1e-4)
 
 
 def test_readings_that_were_not_loaded_are_named(official):
@@ -140,6 +154,7 @@ def test_a_learned_planner_asks_for_its_sensors_at_t0(agent_module, official, mo
 
     class Learned(ConstantVelocityPlanner):
         name = "learned"
+        model = LOOKS_BACK
 
         def plan(self, agent_input):
             seen.append(agent_input)
@@ -150,6 +165,7 @@ def test_a_learned_planner_asks_for_its_sensors_at_t0(agent_module, official, mo
     config = agent.get_sensor_config()
     assert (config.cam_f0, config.cam_l0, config.cam_r0, config.lidar_pc, config.cam_b0) == ([3], [3], [3], [3], False)
     agent.initialize()
+    assert agent.get_sensor_config().lidar_pc == [1, 2, 3]
     agent.compute_trajectory(official)
     assert agent.name() == "learned"
     assert set(seen[0].cameras) == set(FRONT_CAMERAS)
@@ -184,6 +200,8 @@ def test_a_planner_plans_where_there_is_no_point_cloud(agent_module, official, m
     seen = []
 
     class Learned(ConstantVelocityPlanner):
+        model = LOOKS_BACK
+
         def plan(self, agent_input):
             seen.append(agent_input)
             return super().plan(agent_input)

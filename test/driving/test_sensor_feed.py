@@ -82,12 +82,12 @@ def feed():
     return SensorFeed(SynchronizerConfig(), SensorMounts())
 
 
-def fill(feed, time_s, images=image, with_info=True):
+def fill(feed, time_s, images=image, with_info=True, x=0.0):
     for namespace in CAMERA_TOPICS.values():
         if with_info:
             feed.receive(f"{namespace}/camera_info", info())
         feed.receive(f"{namespace}/image_raw", images(time_s))
-    feed.receive("odometry", odometry(time_s))
+    feed.receive("odometry", odometry(time_s, x))
     feed.receive("acceleration", acceleration(time_s))
     feed.receive("driving_command", command(time_s))
     feed.receive("lidar/points", cloud(time_s))
@@ -102,6 +102,32 @@ def test_one_moment_of_messages_becomes_one_agent_input(feed):
     assert agent_input.now.velocity.tolist() == [5.0, 0.0]
     assert agent_input.lidar.points[0, :3].tolist() == [10.0, 0.0, 1.0]
     assert feed.odometry_frame == "odom"
+
+
+def test_earlier_sweeps_are_seen_from_where_the_ego_is_now(feed):
+    """At 5 m/s, what was 10 m ahead is 7.5 m ahead half a second later and 5 m ahead a second later."""
+    for tick in range(11):
+        fill(feed, 1.0 + 0.1 * tick, x=0.5 * tick)
+    taken = feed.take()
+    assert taken[0].earlier_lidar == ()
+    agent_input = feed.decode(taken[-1]).validate()
+    ages = [(agent_input.now.time_us - sweep.time_us) / 1e6 for sweep in agent_input.earlier_lidar]
+    assert ages == pytest.approx([1.0, 0.5])
+    ahead = [float(sweep.points[0, 0]) for sweep in agent_input.earlier_lidar]
+    assert ahead == pytest.approx([5.0, 7.5], abs=1e-4)
+
+
+def test_an_earlier_sweep_that_cannot_be_read_is_left_out_and_counted(feed):
+    for tick in range(11):
+        fill(feed, 1.0 + 0.1 * tick)
+    readings = feed.take()[-1]
+    feed.decode(readings)
+    (broken, _), kept = readings.earlier_lidar
+    broken.payload[1].data = b""
+    feed.reset()
+    agent_input = feed.decode(readings)
+    assert [sweep.time_us for sweep in agent_input.earlier_lidar] == [kept[0].time_us]
+    assert sum(feed.report.unusable.values()) == 1
 
 
 def test_nothing_is_planned_before_all_cameras_are_calibrated(feed):

@@ -214,6 +214,23 @@ def test_history_is_handed_on_as_far_as_it_is_known(sync):
     assert [status.time_us for status in sets[0].status] == [ms(200), ms(700), ms(1200)]
 
 
+def test_earlier_sweeps_are_handed_on_with_the_motion_of_their_own_moment(sync):
+    assert feed(sync, 0)[0].earlier_lidar == ()
+    for time_ms in range(100, 1300, 100):
+        (ready,) = feed(sync, time_ms)
+    assert [sweep.time_us for sweep, _ in ready.earlier_lidar] == [ms(200), ms(700)]
+    assert [then.time_us for _, then in ready.earlier_lidar] == [ms(200), ms(700)]
+    assert ready.earlier_lidar[0][1].pose[0] < ready.earlier_lidar[1][1].pose[0] < ready.status[-1].pose[0]
+    sync.reset()
+    assert feed(sync, 1300)[0].earlier_lidar == ()
+
+
+def test_sweeps_of_other_ages_are_no_earlier_sweeps(sync):
+    for time_ms in (0, 100, 200):
+        (ready,) = feed(sync, time_ms)
+    assert ready.earlier_lidar == ()
+
+
 def test_an_older_set_that_completes_after_a_newer_one_is_dropped(sync):
     sync.add_frame("CAM_F0", ms(0), "f")
     sync.add_frame("CAM_F0", ms(100), "f")

@@ -15,7 +15,7 @@ from pair_drive_core.datasets.navsim.flaw_labels import FLAW_FOLDER, with_flaw_l
 from pair_drive_core.datasets.navsim.log import NavsimFrame, NavsimLog
 from pair_drive_core.datasets.navsim.log_file import read_log
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
-from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene, oddities
+from pair_drive_core.datasets.navsim.scenes import LIDAR_AGES_S, build_agent_input, build_scene, oddities
 from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, Scene, SceneError
 
 _OPEN_LOGS = 4
@@ -181,9 +181,13 @@ class NavsimDataset:
             raise DatasetError(window.log_path, f"scene {window.token}: {error}") from error
 
     def agent_input(
-        self, window: SceneWindow | str, cameras: Sequence[str] = FRONT_CAMERAS, with_lidar: bool = True
+        self,
+        window: SceneWindow | str,
+        cameras: Sequence[str] = FRONT_CAMERAS,
+        with_lidar: bool = True,
+        lidar_ages_s: Sequence[float] = LIDAR_AGES_S,
     ) -> AgentInput:
-        """What a planner may look at, at t0.
+        """What a planner may look at, at t0; see `build_agent_input`.
 
         Raises:
             FileNotFoundError: naming a picture or a point cloud that is not there.
@@ -191,7 +195,8 @@ class NavsimDataset:
         """
         window = self.window(window) if isinstance(window, str) else window
         try:
-            return build_agent_input(window.frames[: window.history_frames], self.folders.blobs, cameras, with_lidar)
+            frames = window.frames[: window.history_frames]
+            return build_agent_input(frames, self.folders.blobs, cameras, with_lidar, lidar_ages_s)
         except SceneError as error:
             raise DatasetError(window.log_path, f"scene {window.token}: {error}") from error
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,6 +48,9 @@ TIME_TOLERANCE_US = 150_000
 TIME_GAP = "time gap between frames"
 """Oddity of a scene."""
 
+LIDAR_AGES_S = (0.5, 1.0)
+"""Ages of the earlier point clouds that are read beside the present one."""
+_LOG = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -96,6 +101,7 @@ def build_agent_input(
     blobs: Path,
     cameras: Sequence[str] = FRONT_CAMERAS,
     with_lidar: bool = True,
+    lidar_ages_s: Sequence[float] = LIDAR_AGES_S,
 ) -> AgentInput:
     """What a planner may look at, at the last of the given frames.
 
@@ -104,6 +110,8 @@ def build_agent_input(
         blobs: sensor folder of the split.
         cameras: which pictures to read.
         with_lidar: whether to read the point cloud.
+        lidar_ages_s: ages of the earlier point clouds to read as well; those that are not there are left out and, once,
+            logged: the sensor blobs of present frames alone are a download of their own.
 
     Raises:
         FileNotFoundError: naming a picture or point cloud that is not there.
@@ -125,7 +133,14 @@ def build_agent_input(
         for i, frame in enumerate(frames)
     )
     pictures = {name: _read_camera(now, name, blobs) for name in cameras}
-    return AgentInput(status, pictures, _read_lidar(now, blobs) if with_lidar else None)
+    if not with_lidar:
+        return AgentInput(status, pictures, None)
+    back = sorted((round(age_s * 1e6 / FRAME_INTERVAL_US) for age_s in lidar_ages_s), reverse=True)
+    there = [k for k in back if 0 < k < len(frames) and _has_lidar(frames[-1 - k], blobs)]
+    if len(there) < len(back):
+        _tell_missing_sweeps(blobs)
+    earlier = tuple(_read_lidar(frames[-1 - k], blobs).moved(local[-1 - k], local[-1]) for k in there)
+    return AgentInput(status, pictures, _read_lidar(now, blobs), earlier)
 
 
 def camera_calibrations(frame: NavsimFrame, width_px: int, height_px: int) -> Mapping[str, CameraCalibration]:
@@ -257,6 +272,15 @@ def _read_camera(frame: NavsimFrame, name: str, blobs: Path) -> CameraImage:
     rgb = read_jpeg(blobs / frame.cameras[name].data_path)
     height, width = rgb.shape[:2]
     return CameraImage(camera_calibrations(frame, width, height)[name], rgb, frame.timestamp_us).validate()
+
+
+def _has_lidar(frame: NavsimFrame, blobs: Path) -> bool:
+    return frame.lidar_path is not None and (blobs / frame.lidar_path).is_file()
+
+
+@cache
+def _tell_missing_sweeps(blobs: Path) -> None:
+    _LOG.warning("%s: some earlier LiDAR sweeps are not there; planners that look at them see no motion", blobs)
 
 
 def _read_lidar(frame: NavsimFrame, blobs: Path) -> LidarSweep:

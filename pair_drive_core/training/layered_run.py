@@ -1,0 +1,199 @@
+"""One training from nothing to a checkpoint whose reward model reads imagined layers.
+
+Town shards; one backbone that learns to plan and to imagine; a copy of it for the reinforcement branch; candidates
+scored by the exact metric; a head that learns to read what the backbone imagines of them; margin; report. Every stage
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pair_drive_core.models.checkpoint import save_checkpoint
+from pair_drive_core.models.configuration import config_to_mapping
+from pair_drive_core.models.pair_model import PairConfig, PairModel
+from pair_drive_core.models.reward_world_model import RewardReader
+from pair_drive_core.training.candidate_scores import CandidateConfig, score_candidates
+from pair_drive_core.training.imagined import imagine_all
+from pair_drive_core.training.perception import PerceptionConfig, PerceptionTraining
+from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.reading import ReadingConfig, train_reading
+from pair_drive_core.training.shard_samples import ShardSamples
+from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
+from pair_drive_core.training.tree_evaluation import PlannerMeans, calibrate, compare, grow_scenes
+
+
+@dataclass(frozen=True)
+class TownRange:
+    """Towns by number.
+
+    Attributes:
+        first_layout: number of the first street plan.
+        towns: how many.
+        scenes_a_town: moments taken of each.
+        life: seed of their traffic.
+    """
+
+    first_layout: int = 0
+    towns: int = 144
+    scenes_a_town: int = 48
+    life: int = 0
+
+
+@dataclass(frozen=True)
+class LayeredSettings:
+    """Everything.
+
+    Attributes:
+        seed: of all randomness.
+        threads: of torch, and processes that make shards.
+        folder: of shards and states.
+        checkpoint: to write.
+        model: both branches; the reward model reads layers.
+        moments: how moments are taken and shown; towns of calibration and report show nobody displaced.
+        town: towns that are learnt from.
+        calibration: towns for the margin.
+        held_out: towns for the report.
+        perception: training of the backbone.
+        reading_towns: towns whose moments the reward model learns to read.
+        candidates: what it learns from.
+        reading: its training.
+    """
+
+    seed: int = 0
+    threads: int = 2
+    folder: str = "out/nano"
+    checkpoint: str = "out/nano/pair.safetensors"
+    model: PairConfig = field(default_factory=PairConfig)
+    moments: MomentConfig = field(default_factory=MomentConfig)
+    town: TownRange = field(default_factory=TownRange)
+    calibration: TownRange = field(default_factory=lambda: TownRange(40_000, 14, 30))
+    held_out: TownRange = field(default_factory=lambda: TownRange(50_000, 15, 40))
+    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
+    reading_towns: int = 72
+    candidates: CandidateConfig = field(default_factory=CandidateConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.reinforcement.reward.reader is not RewardReader.LAYERS:
+            got = self.model.reinforcement.reward.reader.value
+            raise ValueError(f"model.reinforcement.reward.reader: expected 'layers' for this training, got {got!r}")
+        if self.model.imitation.backbone != self.model.reinforcement.backbone:
+            raise ValueError("model: expected the same backbone in both branches, since one is a copy of the other")
+        if not 1 <= self.reading_towns <= self.town.towns:
+            raise ValueError(f"reading_towns: expected 1 to {self.town.towns}, got {self.reading_towns}")
+
+
+@dataclass(frozen=True)
+class LayeredReport:
+    """What came of it.
+
+    Attributes:
+        checkpoint: the file written.
+        results: on the held-out towns, by planner.
+        seconds: by stage.
+        parameters: number of weights.
+    """
+
+    checkpoint: Path
+    results: Mapping[str, PlannerMeans]
+    seconds: Mapping[str, float]
+    parameters: int
+
+
+def train_layered(settings: LayeredSettings, command: str, progress: Progress = silent) -> LayeredReport:
+    """Train and write the checkpoint.
+
+    Args:
+        settings: everything.
+        command: what was typed, for the checkpoint's description.
+        progress: is told of every step.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    watch = _Watch()
+    town = _shards(settings, settings.town, "train", settings.moments, progress)
+    calm = replace(settings.moments, displaced_share=0.0)
+    calibration = _shards(settings, settings.calibration, "calibration", calm, progress)
+    held_out = _shards(settings, settings.held_out, "held_out", calm, progress)
+    watch.note("shards")
+    model = PairModel(settings.model)
+    state = Path(settings.folder) / "perception.pt"
+    PerceptionTraining(model.imitation, town, settings.perception, settings.seed, state).run(progress)
+    model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())
+    watch.note("perception")
+    teach_reading(model, ShardSamples(town.folders[: settings.reading_towns]), settings, progress)
+    watch.note("reading")
+    grown = grow_scenes(model, calibration, progress)
+    margin, scores = calibrate(grown)
+    model.config = replace(model.config, join=replace(model.config.join, margin=margin))
+    results = compare(grow_scenes(model, held_out, progress), margin)
+    watch.note("evaluation")
+    path = Path(settings.checkpoint)
+    save_checkpoint(path, model, describe(settings, command, scores, results, watch.seconds))
+    return LayeredReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
+
+
+def teach_reading(
+    model: PairModel, samples: ShardSamples, settings: LayeredSettings, progress: Progress = silent
+) -> list[float]:
+    """Train the reward model of a model whose backbone is trained; answers its loss by epoch."""
+    imagined = imagine_all(model.imitation, samples, progress=progress)
+    formula = settings.model.reinforcement.reward.formula
+    candidates = score_candidates(samples, imagined.plans, formula, settings.candidates, progress)
+    generator = torch.Generator().manual_seed(settings.seed)
+    return train_reading(model.reinforcement.reward, imagined, candidates, settings.reading, generator, progress)
+
+
+def describe(
+    settings: LayeredSettings,
+    command: str,
+    margins: Mapping[float, float],
+    results: Mapping[str, PlannerMeans],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """How the checkpoint was made and what it reached; the model's own sizes stand beside it."""
+    plain = config_to_mapping(settings)
+    del plain["model"]
+    return {
+        "command": command,
+        "seed": settings.seed,
+        "torch": torch.__version__,
+        "settings": plain,
+        "margins": {f"{margin:g}": score for margin, score in margins.items()},
+        "held_out": {name: asdict(means) for name, means in results.items()},
+        "seconds": dict(seconds),
+    }
+
+
+def _shards(
+    settings: LayeredSettings, towns: TownRange, name: str, moments: MomentConfig, progress: Progress
+) -> ShardSamples:
+    config = ShardConfig(
+        towns.first_layout,
+        towns.towns,
+        towns.life,
+        replace(moments, scenes_a_town=towns.scenes_a_town),
+        settings.model.features,
+    )
+    root = Path(settings.folder) / name
+    make_shards(root, config, settings.threads, lambda done, total: progress(f"shards {name}", done, total, {}))
+    return ShardSamples.of_folder(root, towns.towns)
+
+
+class _Watch:
+    """Seconds between its calls, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def note(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._last = round(now - self._last, 1), now

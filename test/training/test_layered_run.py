@@ -1,0 +1,117 @@
+"""A whole small training of the layered recipe, its resumption, and its settings."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from pair_drive_core.models import PairModel, RewardFormula, RewardModelConfig, RewardReader, load_checkpoint
+from pair_drive_core.models.configuration import config_from_mapping
+from pair_drive_core.models.presets import tiny_config
+from pair_drive_core.training.candidate_scores import CandidateConfig
+from pair_drive_core.training.layered_run import LayeredSettings, TownRange, train_layered
+from pair_drive_core.training.perception import PerceptionConfig, PerceptionTraining
+from pair_drive_core.training.reading import ReadingConfig
+from pair_drive_core.training.settings import read_mapping
+from pair_drive_core.training.shard_samples import ShardSamples
+from pair_drive_core.training.town_shards import MomentConfig
+
+CONFIGS = Path(__file__).resolve().parents[2] / "config"
+
+
+def layered_config():
+    tiny = tiny_config(group_size=5)
+    backbone = dataclasses.replace(
+        tiny.imitation.backbone, lidar_sweeps=2, world_width=8, bev_from_stem=True, bev_classes=0
+    )
+    features = dataclasses.replace(tiny.features, lidar_past_s=(0.5,), lidar_ahead_m=16.0)
+    reward = RewardModelConfig(RewardFormula.EPDMS, RewardReader.LAYERS, width=8, hidden=16)
+    return dataclasses.replace(
+        tiny,
+        features=features,
+        imitation=dataclasses.replace(tiny.imitation, backbone=backbone),
+        reinforcement=dataclasses.replace(tiny.reinforcement, backbone=backbone, reward=reward),
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layered")
+    return LayeredSettings(
+        threads=1,
+        folder=str(folder),
+        checkpoint=str(folder / "a.safetensors"),
+        model=layered_config(),
+        moments=MomentConfig(simulated_s=8.0, full_picture_share=0.0),
+        town=TownRange(4, 1, 6),
+        calibration=TownRange(40_004, 1, 3),
+        held_out=TownRange(50_004, 1, 3),
+        perception=PerceptionConfig(updates=6, batch_size=3, save_every=2, warm_up=2),
+        reading_towns=1,
+        candidates=CandidateConfig(around_human=2, around_plan=2, disturbed=1, around_disturbed=2),
+        reading=ReadingConfig(epochs=2, batch_size=3, candidates=8),
+    )
+
+
+@pytest.fixture(scope="module")
+def report(settings):
+    return train_layered(settings, "pair-drive train --config x.yaml")
+
+
+def test_a_checkpoint_comes_out_and_plans(settings, report):
+    loaded = load_checkpoint(report.checkpoint)
+    assert loaded.model.config.features.lidar_past_s == (0.5,)
+    assert loaded.training["command"] == "pair-drive train --config x.yaml"
+    assert set(loaded.training["held_out"]) == {"human", "root", "pair", "best leaf"}
+    best, pair = report.results["best leaf"], report.results["pair"]
+    assert best.epdms >= pair.epdms
+    low, high = pair.gain_epdms[1:]
+    assert low <= pair.gain_epdms[0] <= high
+    imitation, branch = loaded.model.imitation.backbone, loaded.model.reinforcement.backbone
+    assert all(torch.equal(a, b) for a, b in zip(imitation.parameters(), branch.parameters(), strict=True))
+
+
+def test_a_killed_training_ends_like_one_that_was_not(settings, report, tmp_path):
+    samples = ShardSamples.of_folder(Path(settings.folder) / "train")
+    torch.manual_seed(0)
+    network = PairModel(settings.model).imitation
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def train(path, stop_after):
+        network.load_state_dict(start)
+        training = PerceptionTraining(network, samples, settings.perception, 0, path)
+        for _ in range(stop_after):
+            training.step()
+        training.save()
+        network.load_state_dict(start)
+        PerceptionTraining(network, samples, settings.perception, 0, path).run()
+        return {name: value.clone() for name, value in network.state_dict().items()}
+
+    whole, killed = train(tmp_path / "a.pt", 0), train(tmp_path / "b.pt", 4)
+    assert all(torch.allclose(whole[name].float(), killed[name].float(), atol=1e-6) for name in whole)
+
+
+def test_the_losses_of_a_small_set_fall(settings, report, tmp_path):
+    samples = ShardSamples.of_folder(Path(settings.folder) / "train")
+    torch.manual_seed(0)
+    config = dataclasses.replace(
+        settings.perception, updates=40, learning_rate=5e-3, batch_size=6, past_drop=0.0, image_noise=0.0
+    )
+    training = PerceptionTraining(PairModel(settings.model).imitation, samples, config, 0, tmp_path / "c.pt")
+    values = [training.step() for _ in range(40)]
+    for name in ("L1 m", "layers", "edge"):
+        assert values[-1][name] < 0.7 * values[0][name], name
+
+
+def test_the_settings_that_ship_are_read_and_wrong_ones_named():
+    values = read_mapping(CONFIGS / "train_nano.yaml")
+    assert values.pop("recipe") == "layers"
+    shipped = config_from_mapping(LayeredSettings, values)
+    assert sum(p.numel() for p in PairModel(shipped.model).parameters()) < 8_000_000
+    with pytest.raises(ValueError, match="reading_towns: expected 1 to 144, got 145"):
+        dataclasses.replace(shipped, reading_towns=145)
+    with pytest.raises(ValueError, match="expected 'layers'"):
+        LayeredSettings()
+    with pytest.raises(ValueError, match=r"perception\.updates: expected at least 1, got 0"):
+        PerceptionConfig(updates=0)
