@@ -1,4 +1,4 @@
-"""One drive through a town, step by step, with the ego driven by plans or by its built-in human."""
+"""One drive through a town, step by step: the ego driven by plans, by a follower's commands or by a built-in human."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pair_drive_core.evaluation.drive_meter import DriveMeter
 from pair_drive_core.geometry import relative_se2
 from pair_drive_core.planning.pdm_closed import pdm_reference
 from pair_drive_core.scene import PACIFICA, CameraImage, DrivingCommand, EgoStatus, LidarSweep, Scene
 from pair_drive_core.scoring import Metric, PdmScores, score
+from pair_drive_core.simulation.commanded_vehicle import ActuatorCommand, obey
 from pair_drive_core.simulation.plan_follower import TimedPlan, follow
 from pair_drive_core.town import STEP_S, SceneCutter, Town, TownSensors, TownSimulator
 from pair_drive_core.town.data.scenes import NAVSIM_AGES_S
@@ -49,6 +51,9 @@ class TownDrive:
         layout_seed: which town.
         seed: of traffic and people.
         image_width_px: of each camera.
+
+    Attributes:
+        meter: what the drive is like.
     """
 
     def __init__(self, layout_seed: int, seed: int, image_width_px: int) -> None:
@@ -58,6 +63,8 @@ class TownDrive:
         self._sensors = TownSensors(self._simulator)
         self._image_width_px = image_width_px
         self._state: Tensor | None = None
+        self.meter = DriveMeter(self._simulator, self._cutter)
+        self.meter.observe()
 
     @property
     def step(self) -> int:
@@ -74,6 +81,14 @@ class TownDrive:
         """Where the route goes."""
         return self._cutter.command_at(self.step)
 
+    @property
+    def yaw_rate(self) -> float:
+        """Of the ego now, rad/s."""
+        if self._state is not None:
+            return float(self._state[9])
+        now, ego = self._simulator.now, self._simulator.ego
+        return float(now.curvature[ego] * now.speed_mps[ego])
+
     def status(self) -> EgoStatus:
         """The ego now."""
         now = self._simulator.now
@@ -83,28 +98,28 @@ class TownDrive:
 
     def readings(self) -> TownReadings:
         """Render all sensors."""
-        now = self._simulator.now
-        ego, step = self._simulator.ego, self.step
+        step = self.step
         world = self._sensors.world(step)
         cameras = self._sensors.cameras(step, width_px=self._image_width_px, world=world)
-        yaw_rate = float(now.curvature[ego] * now.speed_mps[ego])
-        if self._state is not None:
-            yaw_rate = float(self._state[9])
-        earlier = self._sensors.earlier_lidar(step, ego, NAVSIM_AGES_S)
-        return TownReadings(self.status(), yaw_rate, cameras, self._sensors.lidar(step, world=world), earlier)
+        earlier = self._sensors.earlier_lidar(step, self._simulator.ego, NAVSIM_AGES_S)
+        return TownReadings(self.status(), self.yaw_rate, cameras, self._sensors.lidar(step, world=world), earlier)
 
-    def advance(self, plan: TimedPlan | None) -> None:
-        """Move on by one step, the ego along a plan; None leaves it to the built-in human.
+    def advance(self, driver: TimedPlan | ActuatorCommand | None) -> None:
+        """Move on by one step, the ego along a plan or by a command; None leaves it to the built-in human.
 
-        Once plans have driven the ego it stays with the vehicle model, so a missing plan must be bridged by the caller
-        with the last one.
+        Once plans or commands have driven the ego it stays with the vehicle model, so a missing one must be bridged by
+        the caller with the last one.
         """
-        if plan is not None:
+        if driver is not None:
             state = self._vehicle_state()
-            self._state = follow(plan, self.time_us, state)
+            if isinstance(driver, TimedPlan):
+                self._state = follow(driver, self.time_us, state)
+            else:
+                self._state = obey(state, driver)
             vector = self._state.numpy()
             self._simulator.set_ego(vector[:3], vector[3:5], np.array([vector[5], vector[3] * vector[9]]))
         self._simulator.step()
+        self.meter.observe()
         self._simulator.moments.forget_before(self.step - _KEPT_STEPS)
 
     def scene_at(self, step: int) -> Scene | None:
