@@ -14,6 +14,14 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from pair_drive_core.cli.evaluate_towns import (
+    checkpoint_path,
+    parse_agents,
+    parse_layouts,
+    print_report,
+    report_of,
+    run_towns,
+)
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
@@ -26,12 +34,14 @@ from pair_drive_core.evaluation.benchmark_scenes import (
     navsim_scenes,
     town_scenes,
 )
+from pair_drive_core.evaluation.town_agents import TownAgent
+from pair_drive_core.evaluation.town_scores import TownEvaluation
 from pair_drive_core.policies.loading import load_planner
 from pair_drive_core.scoring import Metric
 from pair_drive_core.town.data.splits import TownSplit
 
 _FILE_COLUMNS = 120
-_SOURCES = "--town SPLIT, --cache DIR, or --data DIR with --split FILE"
+_SOURCES = "--town SPLIT, --layouts A-B, --cache DIR, or --data DIR with --split FILE"
 
 
 def evaluate(
@@ -41,7 +51,15 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="NAVSIM data set folder.")] = None,
     split: Annotated[Path | None, typer.Option(help="Its benchmark, train_test_split/<name>.yaml.")] = None,
     maps: Annotated[Path | None, typer.Option(help="Map folder; default: DATA/maps.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Learned planner; none: baselines only.")] = None,
+    layouts: Annotated[str | None, typer.Option(help="Towns by number, e.g. 50000-50019, also outside splits.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of --layouts: traffic, daylight and choice of moments.")] = 0,
+    agent: Annotated[list[str] | None, typer.Option(help="Of --layouts, repeatable; default: all.")] = None,
+    baseline: Annotated[str, typer.Option(help="Of --layouts: agent that gains are counted from.")] = "",
+    rows: Annotated[Path | None, typer.Option(help="Of --layouts: write a CSV row a scene and agent.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Of --layouts: rows of a run to compare with.")] = None,
+    human_filter: Annotated[bool, typer.Option(help="Of --layouts: EPDMS forgives the human's own faults.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Of --layouts: processes.")] = 1,
+    checkpoint: Annotated[str | None, typer.Option(help="Learned planner: FILE or 'shipped'; none: baselines.")] = None,
     device: Annotated[str, typer.Option(help="torch device of the learned planner.")] = "cpu",
     metric: Annotated[Metric, typer.Option(help="v1: PDMS, v2: EPDMS.")] = Metric.V2,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
@@ -49,10 +67,21 @@ def evaluate(
 ) -> None:
     """Score the human, constant velocity, PDM-Closed and a learned planner on a benchmark (one-stage)."""
     skipped: list[SkippedBenchmarkScene] = []
-    given = [name for name, value in (("town", town), ("cache", cache), ("data", data)) if value is not None]
+    sources = (("town", town), ("layouts", layouts), ("cache", cache), ("data", data))
+    given = [name for name, value in sources if value is not None]
     if len(given) != 1 or (data is None) != (split is None):
         raise ValueError(f"expected one source of scenes: {_SOURCES}; got {', '.join(given) or 'none'}")
-    learned = None if checkpoint is None else load_planner(checkpoint, _device(device))
+    file = checkpoint_path(checkpoint)
+    if layouts is not None:
+        agents = parse_agents(agent or [], file is not None)
+        wanted = TownEvaluation(parse_layouts(layouts), scenes, seed, agents, file, human_filter)
+        compared = baseline or (TownAgent.IMITATION if TownAgent.IMITATION in agents else agents[0]).value
+        found = report_of(run_towns(wanted, workers, rows), compared, against)
+        print_report(found, compared)
+        if out is not None:
+            write_bytes(out, json.dumps(found, indent=2).encode())
+        return
+    learned = None if file is None else load_planner(file, _device(device))
     source: Iterator[BenchmarkScene]
     if town is not None:
         source = town_scenes(town, scenes)

@@ -1,0 +1,150 @@
+"""Agents in towns by number, in several processes, one job a town: a row for each scene and agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pair_drive_core.datasets.parallel import results_of
+from pair_drive_core.evaluation.scene_rows import SceneRow
+from pair_drive_core.evaluation.town_agents import LEARNED, TownAgent, plan_agents
+from pair_drive_core.models.checkpoint import load_checkpoint
+from pair_drive_core.models.features import FeatureConfig, Features
+from pair_drive_core.models.pair_model import JoinConfig, PairModel
+from pair_drive_core.planning import pdm_references
+from pair_drive_core.scene import Scene
+from pair_drive_core.scoring import HumanFilter, Metric, PdmScores, score
+from pair_drive_core.training.town_shards import MomentConfig, moments_of_town
+
+_BATCH = 32
+_NO_SENSORS = FeatureConfig(image_height_px=8, image_width_px=16, lidar_size_px=8)
+"""What is rendered where nobody looks."""
+_TOTAL = {Metric.V1: "PDMS", Metric.V2: "EPDMS"}
+_V1_COLUMNS = ("NC", "DAC", "EP", "TTC", "C")
+
+
+@dataclass(frozen=True)
+class TownEvaluation:
+    """Which moments of which towns, and who plans in them.
+
+    Attributes:
+        layouts: numbers of the towns; any, also outside the splits.
+        scenes: moments in all, as evenly over the towns as it goes.
+        seed: of traffic, daylight and the choice of moments.
+        agents: who.
+        checkpoint: of the learned agents.
+        human_filter: whether EPDMS forgives what the human got wrong too.
+        join: how the branches are joined; None takes the checkpoint's.
+        simulated_s: life of each town.
+    """
+
+    layouts: tuple[int, ...]
+    scenes: int
+    seed: int
+    agents: tuple[TownAgent, ...]
+    checkpoint: Path | None = None
+    human_filter: bool = False
+    join: JoinConfig | None = None
+    simulated_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.layouts or min(self.layouts) < 0 or len(set(self.layouts)) < len(self.layouts):
+            raise ValueError(f"layouts: expected different numbers from 0 on, got {list(self.layouts)[:5]}")
+        if self.scenes < len(self.layouts):
+            raise ValueError(f"scenes: expected at least one a town ({len(self.layouts)}), got {self.scenes}")
+        learned = [agent.value for agent in self.agents if agent in LEARNED]
+        if learned and self.checkpoint is None:
+            raise ValueError(f"agents {', '.join(learned)}: expected a checkpoint, got none")
+
+    def jobs(self) -> list[TownJob]:
+        """One a town."""
+        share, rest = divmod(self.scenes, len(self.layouts))
+        return [TownJob(self, layout, share + (k < rest)) for k, layout in enumerate(self.layouts)]
+
+
+@dataclass(frozen=True)
+class TownJob:
+    """One town of an evaluation."""
+
+    evaluation: TownEvaluation
+    layout: int
+    scenes: int
+
+
+def evaluate_towns(
+    evaluation: TownEvaluation, workers: int = 1, progress: Callable[[int, int], None] | None = None
+) -> list[SceneRow]:
+    """Score agents in towns.
+
+    Args:
+        evaluation: what.
+        workers: processes.
+        progress: is told towns done and wanted.
+
+    Returns:
+        Rows by layout, in the order of the moments; the same for any number of workers.
+    """
+    jobs = evaluation.jobs()
+    done: dict[int, list[SceneRow]] = {}
+    for rows in results_of(score_town, jobs, workers):
+        done[rows[0].layout] = rows
+        if progress is not None:
+            progress(len(done), len(jobs))
+    return [row for layout in evaluation.layouts for row in done[layout]]
+
+
+def score_town(job: TownJob) -> list[SceneRow]:
+    """All agents in one town's moments."""
+    wanted = job.evaluation
+    model: PairModel | None = None
+    if wanted.checkpoint is not None and LEARNED & set(wanted.agents):
+        model = load_checkpoint(wanted.checkpoint).model
+    config = MomentConfig(
+        scenes_a_town=job.scenes,
+        simulated_s=wanted.simulated_s,
+        seed=wanted.seed,
+        displaced_share=0.0,
+        full_picture_share=1.0 if model else 0.0,
+    )
+    shapes = _NO_SENSORS if model is None else model.config.features
+    moments = list(moments_of_town(job.layout, wanted.seed, config, shapes))
+    rows: list[SceneRow] = []
+    for first in range(0, len(moments), _BATCH):
+        part = moments[first : first + _BATCH]
+        features = Features.concatenate([moment.features for moment in part])
+        rows += _score_batch(job, [moment.scene for moment in part], features, model)
+    return rows
+
+
+def _score_batch(job: TownJob, scenes: Sequence[Scene], features: Features, model: PairModel | None) -> list[SceneRow]:
+    wanted = job.evaluation
+    references = {metric: pdm_references(scenes, metric) for metric in Metric}
+    plans = plan_agents(wanted.agents, scenes, features, references[Metric.V2], model, wanted.join)
+    poses, columns = plans.stacked()
+    forgiving = HumanFilter.FIXED if wanted.human_filter else HumanFilter.OFF
+    judged = {
+        metric: score(scenes, poses, metric, reference=reference, human_filter=forgiving)
+        for metric, reference in references.items()
+    }
+    return [
+        SceneRow(scene.token, job.layout, agent.value, _values(judged, row, columns[agent]))
+        for row, scene in enumerate(scenes)
+        for agent in wanted.agents
+    ]
+
+
+def _values(judged: dict[Metric, PdmScores], row: int, column: slice) -> dict[str, float]:
+    """Totals and sub-scores of a scene; of several candidates those of the best, for each metric its own."""
+    values: dict[str, float] = {}
+    for metric, scores in judged.items():
+        total: Tensor = scores.total[row, column]
+        best = int(torch.argmax(total))
+        values[_TOTAL[metric]] = float(total[best])
+        for name in _V1_COLUMNS if metric is Metric.V1 else metric.sub_score_names:
+            key = f"v1 {name}" if metric is Metric.V1 else name
+            values[key] = float(scores.sub[row, column][best, metric.sub_score_names.index(name)])
+    return values
