@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from pair_drive_core.models.checkpoint import save_checkpoint
+from pair_drive_core.models.checkpoint import load_checkpoint, save_checkpoint
 from pair_drive_core.models.configuration import config_to_mapping
 from pair_drive_core.models.pair_model import PairConfig, PairModel
 from pair_drive_core.models.reward_world_model import RewardReader
@@ -27,6 +27,7 @@ from pair_drive_core.training.reading import ReadingConfig, train_reading
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
 from pair_drive_core.training.tree_evaluation import PlannerMeans, calibrate, compare, grow_scenes
+from pair_drive_core.training.warm_start import take_over
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class LayeredSettings:
         threads: of torch, and processes that make shards.
         folder: of shards and states.
         checkpoint: to write.
+        start: checkpoint whose imitation branch training starts from (`take_over`); empty starts from nothing.
         model: both branches; the reward model reads layers.
         moments: how moments are taken and shown; towns of calibration and report show nobody displaced.
         town: towns that are learnt from.
@@ -70,6 +72,7 @@ class LayeredSettings:
     threads: int = 2
     folder: str = "out/nano"
     checkpoint: str = "out/nano/pair.safetensors"
+    start: str = ""
     model: PairConfig = field(default_factory=PairConfig)
     moments: MomentConfig = field(default_factory=MomentConfig)
     town: TownRange = field(default_factory=TownRange)
@@ -124,6 +127,8 @@ def train_layered(settings: LayeredSettings, command: str, progress: Progress = 
     held_out = _shards(settings, settings.held_out, "held_out", calm, progress)
     watch.note("shards")
     model = PairModel(settings.model)
+    if settings.start:
+        take_over(model, load_checkpoint(Path(settings.start)).model)
     state = Path(settings.folder) / "perception.pt"
     PerceptionTraining(model.imitation, town, settings.perception, settings.seed, state).run(progress)
     model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())

@@ -8,6 +8,7 @@ import torch
 
 from pair_drive_core.models import PairModel, RewardFormula, RewardModelConfig, RewardReader, load_checkpoint
 from pair_drive_core.models.configuration import config_from_mapping
+from pair_drive_core.models.features import Features
 from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.training.candidate_scores import CandidateConfig
 from pair_drive_core.training.layered_run import LayeredSettings, TownRange, train_layered
@@ -16,6 +17,7 @@ from pair_drive_core.training.reading import ReadingConfig
 from pair_drive_core.training.settings import read_mapping
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig
+from pair_drive_core.training.warm_start import take_over
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"
 
@@ -90,6 +92,26 @@ def test_a_killed_training_ends_like_one_that_was_not(settings, report, tmp_path
 
     whole, killed = train(tmp_path / "a.pt", 0), train(tmp_path / "b.pt", 4)
     assert all(torch.allclose(whole[name].float(), killed[name].float(), atol=1e-6) for name in whole)
+
+
+def test_a_branch_that_is_taken_over_plans_as_before_whatever_the_past_was():
+    torch.manual_seed(0)
+    config = layered_config()
+    plain = dataclasses.replace(config.imitation.backbone, lidar_sweeps=1, world_width=0)
+    earlier = PairModel(
+        dataclasses.replace(
+            config,
+            features=dataclasses.replace(config.features, lidar_past_s=()),
+            imitation=dataclasses.replace(config.imitation, backbone=plain),
+            reinforcement=dataclasses.replace(config.reinforcement, backbone=plain, reward=RewardModelConfig()),
+        )
+    ).eval()
+    model = PairModel(config).eval()
+    anew = take_over(model, earlier)
+    assert all(name.startswith("backbone.world.") for name in anew)
+    features = Features(torch.rand(2, 3, 32, 64), torch.rand(2, 2, 32, 32), torch.rand(2, 0, 32, 32), torch.rand(2, 8))
+    present = dataclasses.replace(features, lidar=features.lidar[:, :1])
+    assert torch.allclose(model.imitation(features), earlier.imitation(present), atol=1e-5)
 
 
 def test_the_losses_of_a_small_set_fall(settings, report, tmp_path):

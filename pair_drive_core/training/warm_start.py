@@ -1,0 +1,51 @@
+"""Weights of an earlier model as the start of one that sees more."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from pair_drive_core.models.pair_model import PairModel
+
+_LIDAR_STEM = "backbone.lidar.stem.0.weight"
+
+
+@torch.no_grad()
+def take_over(model: PairModel, earlier: PairModel) -> list[str]:
+    """Copy the imitation branch of an earlier model where names and shapes fit.
+
+    A LiDAR stem of fewer sweeps is extended by weights of zero, and command and speed enter the encoders with weights
+    of zero, so that the branch plans as the earlier one did until it learns better.
+
+    Args:
+        model: changed in place.
+        earlier: whose weights are taken.
+
+    Returns:
+        Names of the weights that start anew.
+    """
+    mine, theirs = model.imitation.state_dict(), earlier.imitation.state_dict()
+    anew = []
+    for name, value in mine.items():
+        known = theirs.get(name)
+        if known is not None and known.shape == value.shape:
+            value.copy_(known)
+        elif known is not None and name == _LIDAR_STEM:
+            _extend_stem(value, known, earlier.config.imitation.backbone.lidar_sweeps)
+        else:
+            anew.append(name)
+    world = model.imitation.backbone.world
+    if world is not None and earlier.imitation.backbone.world is None:
+        for layer in (world.to_camera, world.to_lidar, world.to_map):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return anew
+
+
+def _extend_stem(mine: torch.Tensor, theirs: torch.Tensor, sweeps: int) -> None:
+    """Sweeps come first, then the picture of the ground."""
+    pictures = theirs.shape[1] - sweeps
+    mine.zero_()
+    mine[:, :sweeps] = theirs[:, :sweeps]
+    if pictures:
+        mine[:, mine.shape[1] - pictures :] = theirs[:, sweeps:]
