@@ -39,6 +39,11 @@ COMMANDS = {
         "evaluate",
         "Score the human, constant velocity, PDM-Closed and a learned planner on a benchmark (one-stage).",
     ),
+    "drive": Registration(
+        "drive",
+        "drive",
+        "Drive towns in a closed loop, without ROS, and say how it went; drives that are done are not driven again.",
+    ),
     "score-vectors": Registration(
         "score_vectors",
         "score_vectors",
