@@ -13,6 +13,10 @@ from pair_drive_core.scene import EgoStatus, Trajectory
 STANDING_STEP_M = 1.0
 """Steps shorter than this say nothing about curvature: noise of the pose dominates."""
 
+SLOWING_MPS2 = 1.0
+"""A vehicle that is faster than the limit must slow down at least this much."""
+CRAB_STEPS = 3
+
 
 @dataclass(frozen=True)
 class GuardLimits:
@@ -25,7 +29,10 @@ class GuardLimits:
         max_deceleration_mps2: likewise, slowing down.
         max_lateral_acceleration_mps2: speed times heading rate.
         max_curvature_per_m: change of heading a metre, on steps long enough to tell.
+        max_standing_turn_rad: change of heading, over any part of the plan, beyond what its length and the greatest
+            curvature explain: no turning on the spot.
         max_slip_m: sideways part of a step, against the mean heading of the step.
+        max_crab_m: mean sideways part of the steps of 1.5 s: no crabbing.
         start_margin_m: how far the first pose may lie from where the ego can be, beyond what acceleration explains.
     """
 
@@ -35,7 +42,9 @@ class GuardLimits:
     max_deceleration_mps2: float = 10.0
     max_lateral_acceleration_mps2: float = 8.0
     max_curvature_per_m: float = 0.35
+    max_standing_turn_rad: float = 0.5
     max_slip_m: float = 1.0
+    max_crab_m: float = 0.45
     start_margin_m: float = 0.75
 
     def problems(self) -> list[str]:
@@ -77,14 +86,19 @@ def guard_violations(poses: Tensor, status: EgoStatus, limits: GuardLimits, inte
     lateral = speed * turn / interval_s
     long_enough = step.norm(dim=-1) > STANDING_STEP_M
     curvature = torch.where(long_enough, turn / step.norm(dim=-1).clamp(min=STANDING_STEP_M), torch.zeros_like(turn))
+    # A vehicle that is too fast already cannot but be it for a while; it shall slow down.
+    time_s = interval_s * torch.arange(1, speed.shape[0] + 1, dtype=torch.float64)
+    slowing = float(status.velocity[0]) - SLOWING_MPS2 * time_s + 1e-3
     checks = (
-        ("speed", speed, limits.max_speed_mps, "m/s"),
+        ("speed", torch.where(speed > slowing, speed, 0.0 * speed), limits.max_speed_mps, "m/s"),
         ("reverse speed", -speed, limits.max_reverse_speed_mps, "m/s"),
         ("acceleration", change, limits.max_acceleration_mps2, "m/s^2"),
         ("deceleration", -change, limits.max_deceleration_mps2, "m/s^2"),
         ("lateral acceleration", lateral.abs(), limits.max_lateral_acceleration_mps2, "m/s^2"),
         ("curvature", curvature.abs(), limits.max_curvature_per_m, "1/m"),
+        ("turn on the spot", _standing_turn(step, turn, limits), limits.max_standing_turn_rad, "rad"),
         ("sideways step", sideways.abs(), limits.max_slip_m, "m"),
+        ("mean sideways step", _window_mean(sideways, CRAB_STEPS).abs(), limits.max_crab_m, "m"),
     )
     found = [
         f"{name} {float(values.max()):.2f} {unit} above {limit} at {(int(values.argmax()) + 1) * interval_s:.1f} s"
@@ -97,6 +111,19 @@ def guard_violations(poses: Tensor, status: EgoStatus, limits: GuardLimits, inte
             f"start {gap:.2f} m beyond what the ego at {float(status.velocity[0]):.1f} m/s can reach in {interval_s} s"
         )
     return found
+
+
+def _standing_turn(step: Tensor, turn: Tensor, limits: GuardLimits) -> Tensor:
+    """(steps,) greatest turn up to each step, from any before it, that the way between them does not explain; rad."""
+    heading = torch.cat((turn.new_zeros(1), turn.cumsum(0)))
+    way = torch.cat((turn.new_zeros(1), step.norm(dim=-1).cumsum(0)))
+    turned = (heading.unsqueeze(1) - heading).abs() - limits.max_curvature_per_m * (way.unsqueeze(1) - way)
+    return turned.tril().amax(1)[1:]
+
+
+def _window_mean(values: Tensor, steps: int) -> Tensor:
+    """Means over windows of so many steps (all of them where there are fewer)."""
+    return values.unfold(0, min(steps, values.shape[0]), 1).mean(-1)
 
 
 def _start_gap(first_step_m: float, speed_mps: float, limits: GuardLimits, interval_s: float) -> float:

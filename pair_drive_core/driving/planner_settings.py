@@ -12,7 +12,7 @@ import torch
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pair_drive_core.driving.guarded_planner import INFERENCE_ERRORS, GuardedPlanner
+from pair_drive_core.driving.guarded_planner import GuardedPlanner, one_line
 from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed, SensorMounts
 from pair_drive_core.driving.synchronizer import SynchronizerConfig
@@ -31,6 +31,8 @@ NODE_ONLY = frozenset(
         "sensor_depth",
         "stale_after_s",
         "startup_s",
+        "plan_age_limit_s",
+        "hang_after_s",
         "plan_period_s",
         "diagnostics_period_s",
         "publish_candidates",
@@ -80,6 +82,8 @@ class PlannerSettings:
         if not self.fallback_deceleration_mps2 > 0:
             value = self.fallback_deceleration_mps2
             found.append(f"fallback_deceleration_mps2: expected a positive number, got {value}")
+        if self.planner is PlannerKind.PARALLEL and not self.sync.with_lidar:
+            found.append("sync.with_lidar: the parallel planner needs a LiDAR, got false")
         try:
             torch.device(self.device)
         except RuntimeError:
@@ -91,7 +95,16 @@ class PlannerSettings:
         return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame)
 
     def guarded_planner(self) -> GuardedPlanner:
-        """Load the planner and let it plan once.
+        """Load the planner, let it plan once and guard it.
+
+        Raises:
+            ValueError: naming what is wrong with the settings or the checkpoint.
+            FileNotFoundError: if there is no such checkpoint.
+        """
+        return GuardedPlanner(self.loaded_planner(), self.guard, self.fallback_deceleration_mps2)
+
+    def loaded_planner(self) -> Planner:
+        """Load the planner and let it plan, as it will in motion.
 
         Raises:
             ValueError: naming what is wrong with the settings or the checkpoint.
@@ -104,25 +117,23 @@ class PlannerSettings:
             planner = self._planner()
         except (RuntimeError, AssertionError) as error:
             # torch raises these for a device that this machine or this build of torch does not have.
-            raise ConfigurationError(f"device: cannot use {self.device!r} ({_one_line(error)})") from error
+            text = " ".join(str(error).split())
+            raise ConfigurationError(f"device: cannot use {self.device!r} ({text})") from error
         try:
-            warm_up(planner, self.mount)
-        except INFERENCE_ERRORS as error:
-            reason = f"{type(error).__name__}: {_one_line(error)}"
+            problem = warm_up(planner, self.mount)
+        except Exception as error:
             raise ConfigurationError(
-                f"{planner.name} on {self.device!r} cannot plan from blank readings ({reason})"
+                f"{planner.name} on {self.device!r} cannot plan from made-up readings ({one_line(error)})"
             ) from error
-        return GuardedPlanner(planner, self.guard, self.fallback_deceleration_mps2)
+        if problem:
+            raise ConfigurationError(f"{planner.name} from {self.checkpoint or 'the shipped checkpoint'}: {problem}")
+        return planner
 
     def _planner(self) -> Planner:
         if self.planner is PlannerKind.CONSTANT_VELOCITY:
             return ConstantVelocityPlanner()
         path = Path(self.checkpoint) if self.checkpoint else SHIPPED_CHECKPOINT
         return load_planner(path, torch.device(self.device))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def settings_from_parameters(parameters: Mapping[str, Any]) -> PlannerSettings:

@@ -1,15 +1,16 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from pair_drive_core.driving.fallback import comfortable_stop
+from pair_drive_core.driving.fallback import stop_plan
 from pair_drive_core.driving.guarded_planner import GuardedPlanner
-from pair_drive_core.driving.output_guard import GuardLimits
+from pair_drive_core.driving.output_guard import GuardLimits, guard_violations
 from pair_drive_core.geometry import compose_se2
 from pair_drive_core.planning.plan import Plan, PlanSource
-from pair_drive_core.scene import AgentInput, DrivingCommand, EgoStatus
+from pair_drive_core.scene import AgentInput, DrivingCommand, EgoStatus, SceneError
 
 
 def status(speed, pose=(0.0, 0.0, 0.0)):
@@ -120,7 +121,7 @@ def test_after_a_jump_of_time_the_old_path_is_forgotten(guarded, scripted):
 
 
 def test_a_comfortable_stop_brakes_at_the_given_rate_and_stays():
-    plan = comfortable_stop(status(4.0), None, 2.0)
+    plan = stop_plan(status(4.0), None, 2.0)
     # v^2 / 2a = 4 m after 2 s; 2.75 m, 3.75 m before that.
     assert plan.poses[:, 0].tolist() == pytest.approx([1.75, 3.0, 3.75, 4.0, 4.0, 4.0, 4.0, 4.0], abs=1e-5)
     assert math.isnan(plan.score)
@@ -128,24 +129,66 @@ def test_a_comfortable_stop_brakes_at_the_given_rate_and_stays():
 
 def test_a_standing_or_reversing_vehicle_stays_where_it_is():
     for speed in (0.0, -1.0):
-        assert torch.equal(comfortable_stop(status(speed), None, 2.0).poses, torch.zeros(8, 3))
+        assert torch.equal(stop_plan(status(speed), None, 2.0).poses, torch.zeros(8, 3))
 
 
 def test_a_path_of_a_standing_plan_is_no_obstacle():
     standing = torch.zeros(9, 3, dtype=torch.float64)
-    plan = comfortable_stop(status(3.0), standing, 2.0)
+    plan = stop_plan(status(3.0), standing, 2.0)
     assert plan.poses[:, 1:].abs().max() == 0.0
     assert float(plan.poses[-1, 0]) == pytest.approx(2.25)
 
 
 def test_a_path_that_lies_behind_is_not_turned_back_to():
     behind = arc(20.0, 10.0, (-60.0, 0.0, math.pi))
-    plan = comfortable_stop(status(10.0), behind, 2.0)
+    plan = stop_plan(status(10.0), behind, 2.0)
     assert torch.equal(plan.poses[:, 1], torch.zeros(8))
     assert bool((plan.poses[:, 0] > 0).all())
 
 
 def test_a_fast_vehicle_has_room_to_stop_beyond_the_end_of_the_path():
     short = arc(1000.0, 5.0)
-    poses = comfortable_stop(status(20.0), short, 2.0).poses
+    poses = stop_plan(status(20.0), short, 2.0).poses
     assert float(poses[-1, 0]) == pytest.approx(20.0 * 4 - 16.0, abs=0.5)
+
+
+@pytest.mark.parametrize("way", ["aside", "ahead", "other heading"])
+def test_a_path_that_the_ego_is_not_on_is_not_followed(way):
+    # As after driving 20 m aside by hand: joining the old path again would be a manoeuvre of its own.
+    origin = {"aside": (0.0, -20.0, 0.0), "ahead": (12.0, 1.0, 0.0), "other heading": (-1.0, 0.0, 1.1)}[way]
+    plan = stop_plan(status(10.0), arc(40.0, 40.0, origin), 2.0)
+    assert torch.equal(plan.poses[:, 1], torch.zeros(8))
+
+
+@pytest.mark.parametrize("speed", [1.0, 5.0, 10.0])
+@pytest.mark.parametrize("off", [(-3.0, 1.4, 0.0), (-8.0, -1.4, 0.0), (-3.0, 0.5, 0.3), (-3.0, -0.5, -0.3)])
+def test_a_path_beside_the_ego_is_joined_softly_and_without_its_part_behind(speed, off):
+    plan = stop_plan(status(speed), arc(200.0, 60.0, off), 2.0)
+    assert guard_violations(plan.poses, status(speed), GuardLimits(), 0.5) == []
+    assert bool((plan.poses[:, 0].diff() >= -1e-6).all()) and float(plan.poses[0, 0]) > 0
+    assert float(plan.poses[0, 1].abs()) < 0.5, "it starts at the ego, not on the path"
+
+
+def test_a_stop_along_a_path_that_the_guard_refuses_goes_straight_on(guarded, scripted):
+    # Good at 2 m/s, far too tight at 12 m/s.
+    scripted.answer = arc(5.0, 8.0, points=9)[1:].float()
+    assert run(guarded, status(2.0)).reason == ""
+    scripted.answer = RuntimeError("gone")
+    assert torch.equal(run(guarded, status(12.0)).plan.poses[:, 1], torch.zeros(8))
+
+
+@pytest.mark.parametrize("field", ["pose", "velocity", "acceleration"])
+def test_an_ego_that_is_nowhere_gets_no_plan(guarded, scripted, field):
+    scripted.answer = straight(5.0)
+    broken = dataclasses.replace(status(5.0), **{field: np.full(3 if field == "pose" else 2, math.nan)})
+    with pytest.raises(SceneError, match="finite"):
+        run(guarded, broken)
+
+
+def test_another_planner_is_taken_over_with_the_path_of_the_one_before(guarded, scripted):
+    scripted.answer = arc(20.0, 40.0, points=9)[1:].float()
+    run(guarded, status(10.0))
+    broken = Scripted()
+    broken.answer = RuntimeError("gone")
+    guarded.replace(broken)
+    assert float(run(guarded, status(10.0)).plan.poses[-1, 1]) > 2.0

@@ -50,7 +50,7 @@ def test_numbers_that_are_not_finite_are_refused(bad):
 
 
 def test_too_fast_is_refused_with_value_and_limit():
-    (found,) = violations(along([31.0] * 8), 31.0)
+    (found,) = violations(along([31.0] * 8), 30.0)
     assert found == "speed 31.00 m/s above 30.0 at 0.5 s"
 
 
@@ -100,3 +100,33 @@ def test_limits_must_be_positive_and_consistent():
     broken = dataclasses.replace(LIMITS, max_speed_mps=0.5, max_curvature_per_m=-1.0)
     problems = broken.problems()
     assert [text.split(":")[0] for text in problems] == ["max_curvature_per_m", "max_reverse_speed_mps"]
+
+
+@pytest.mark.parametrize("turn", [0.6, -0.6, 0.12])
+def test_spinning_on_the_spot_is_refused(turn):
+    poses = torch.zeros(8, 3)
+    poses[:, 2] = turn * torch.arange(1, 9)
+    assert any("turn on the spot" in found for found in violations(poses, 0.0))
+
+
+@pytest.mark.parametrize("aside", [0.95, -0.95, 0.5])
+def test_crabbing_is_refused(aside):
+    poses = along([5.0] * 8)
+    poses[:, 1] = aside * torch.arange(1, 9)
+    assert any("mean sideways step" in found for found in violations(poses, 5.0))
+
+
+def test_one_sideways_step_that_is_taken_back_is_noise():
+    poses = along([5.0] * 8)
+    poses[3, 1] = 0.6
+    assert violations(poses, 5.0) == []
+
+
+def test_a_vehicle_that_is_too_fast_already_may_slow_down():
+    assert violations(along([34.0, 33.0, 32.0, 31.0, 30.0, 29.0, 28.0, 27.0]), 35.0) == []
+    assert any(found.startswith("speed 35.00") for found in violations(along([35.0] * 8), 35.0))
+
+
+@pytest.mark.parametrize("shape", [(8,), (0, 3), (8, 4)])
+def test_other_shapes_are_refused(shape):
+    assert violations(torch.zeros(shape), 0.0) == [f"expected poses of shape (8, 3), got {shape}"]

@@ -16,6 +16,10 @@ from pair_drive_core.scene import EgoStatus
 from pair_drive_core.scene.sensors import FloatArray
 
 _NORM_TOLERANCE = 0.01
+MAX_POSITION_M = 1e8
+MAX_SPEED_MPS = 150.0
+MAX_ACCELERATION_MPS2 = 100.0
+"""Bounds of what can be true; far beyond what any guard allows."""
 
 
 class OdometryLike(Protocol):
@@ -66,6 +70,8 @@ def motion_sample(message: OdometryLike) -> MotionSample:
     pose = np.array([position.x, position.y, yaw_of(message.pose.pose.orientation)], dtype=np.float64)
     velocity = np.array([linear.x, linear.y], dtype=np.float64)
     _require_finite("odometry", pose, velocity)
+    _require_below("odometry: a position on earth", pose[:2], MAX_POSITION_M, "m")
+    _require_below("odometry: a velocity of a road vehicle", velocity, MAX_SPEED_MPS, "m/s")
     return MotionSample(stamp_us(header.stamp), pose, velocity)
 
 
@@ -78,6 +84,7 @@ def linear_acceleration(message: AccelLike) -> FloatArray:
     linear = message.accel.accel.linear
     acceleration = np.array([linear.x, linear.y], dtype=np.float64)
     _require_finite("acceleration", acceleration)
+    _require_below("acceleration: one of a road vehicle", acceleration, MAX_ACCELERATION_MPS2, "m/s^2")
     return acceleration
 
 
@@ -85,6 +92,12 @@ def _require_finite(name: str, *arrays: FloatArray) -> None:
     for array in arrays:
         if not np.isfinite(array).all():
             raise MessageError(f"{name}: expected finite numbers, got {array.tolist()}")
+
+
+def _require_below(name: str, values: FloatArray, limit: float, unit: str) -> None:
+    """A number that no vehicle can have would become a plan that no vehicle can drive."""
+    if np.abs(values).max() > limit:
+        raise MessageError(f"{name}, at most {limit:g} {unit}: got {values.tolist()}")
 
 
 def to_vector(make: MakeMessage, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Any:  # noqa: ANN401
