@@ -51,9 +51,18 @@ class EgoTrack:
         """Stamp of the newest motion sample."""
         return self._samples[-1].time_us if self._samples else None
 
+    @property
+    def accelerations(self) -> tuple[tuple[int, FloatArray], ...]:
+        """Measured accelerations with their stamps, oldest first."""
+        return tuple(self._accelerations)
+
     def clear(self) -> None:
         """Forget everything."""
         self._samples.clear()
+        self._accelerations.clear()
+
+    def clear_accelerations(self) -> None:
+        """Forget the measured accelerations."""
         self._accelerations.clear()
 
     def add(self, sample: MotionSample) -> bool:
@@ -101,7 +110,8 @@ class EgoTrack:
         """(2,) acceleration in the ego frame at a moment, m/s^2.
 
         A measured one where one was received within the window; else the change of the velocity over the window
-        before the moment (zero before two samples have been received).
+        before the moment (zero before two samples have been received). The velocity is told in a frame that turns, so
+        to its change comes the yaw rate times the velocity: driving on a circle is an acceleration to its middle.
         """
         window_us = round(window_s * US_PER_S)
         if self._accelerations:
@@ -114,7 +124,10 @@ class EgoTrack:
         if len(past) < 2:
             return np.zeros(2)
         duration_s = (past[-1].time_us - past[0].time_us) / US_PER_S
-        return np.asarray((past[-1].velocity - past[0].velocity) / duration_s, dtype=np.float64)
+        change = (past[-1].velocity - past[0].velocity) / duration_s
+        yaw_rate = wrap(float(past[-1].pose[2] - past[0].pose[2])) / duration_s
+        mean = 0.5 * (past[0].velocity + past[-1].velocity)
+        return np.array([change[0] - yaw_rate * mean[1], change[1] + yaw_rate * mean[0]])
 
     def _bracket(self, time_us: int) -> tuple[MotionSample, MotionSample] | None:
         """The samples before and after a moment, if they are close enough to each other."""

@@ -12,17 +12,19 @@ Rules, in the order in which they are applied:
    candidate waits until a measured one comes again (the stream is optional).
 5. The last driving command up to t0 must be at most `command_age_s` old.
 6. A candidate is dropped, and the reason counted, when one of these has become impossible or the newest stamp of any
-   stream has passed t0 by `max_wait_s` (commands do not count). A candidate that is older than a complete one is
-   dropped as overtaken.
-7. A stamp that lies `jump_back_s` before the newest of its own stream, or `jump_forward_s` after the newest of all
-   streams, is a jump of time: everything is forgotten.
+   sensor has passed t0 by `max_wait_s`. A candidate that is older than a complete one is dropped as overtaken.
+7. A sensor's stamp that lies `jump_back_s` before the newest of its own stream, or `jump_forward_s` after the newest of
+   all sensors, is a jump of time: everything is forgotten.
+8. Accelerations (optional) and commands (rare, from elsewhere) say nothing of the sensors' time: theirs that lie
+   `jump_forward_s` after the newest of all sensors are refused, and `jump_back_s` before their own newest they
+   replace what was there. What has started anew before the sensors jumped belongs to the time after the jump.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -34,6 +36,8 @@ PayloadT = TypeVar("PayloadT")
 
 LIDAR, ODOMETRY, ACCELERATION, COMMAND = "lidar", "odometry", "acceleration", "command"
 """Names of the streams that are not cameras."""
+_BESIDE = (ACCELERATION, COMMAND)
+"""Streams that never decide about progress."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ class Synchronizer(Generic[PayloadT]):
         self._commands: deque[tuple[int, DrivingCommand]] = deque(maxlen=config.capacity)
         self._pending: deque[int] = deque(maxlen=config.capacity)
         self._newest_us: dict[str, int] = {}
+        self._restarted: set[str] = set()
         self._awaits_acceleration = True
 
     def reset(self) -> None:
@@ -189,6 +194,7 @@ class Synchronizer(Generic[PayloadT]):
         self._commands.clear()
         self._pending.clear()
         self._newest_us.clear()
+        self._restarted.clear()
         self._awaits_acceleration = True
 
     def newest_us(self, stream: str) -> int | None:
@@ -214,13 +220,15 @@ class Synchronizer(Generic[PayloadT]):
 
     def add_acceleration(self, time_us: int, acceleration: FloatArray) -> None:
         """Add a measured acceleration, (2,) ego frame, m/s^2."""
-        if self._accept(ACCELERATION, time_us):
+        if self._accept_beside(ACCELERATION, time_us, self._track.clear_accelerations):
             self._track.add_acceleration(time_us, acceleration)
             self._awaits_acceleration = True
 
     def add_command(self, time_us: int, command: DrivingCommand) -> None:
-        """Add a driving command."""
-        if self._accept(COMMAND, time_us):
+        """Add a driving command; one with stamp 0 holds from the newest reading of a sensor on."""
+        if time_us == 0:
+            time_us = max(self._sensor_stamps(), default=0)
+        if self._accept_beside(COMMAND, time_us, self._commands.clear):
             self._commands.append((time_us, command))
 
     def take(self) -> list[SensorSet[PayloadT]]:
@@ -246,24 +254,56 @@ class Synchronizer(Generic[PayloadT]):
         self.report.complete += len(complete)
         return complete
 
+    def _sensor_stamps(self) -> list[int]:
+        """The newest stamps of those streams that say how far time has come."""
+        return [time_us for stream, time_us in self._newest_us.items() if stream not in _BESIDE]
+
     def _accept(self, stream: str, time_us: int) -> bool:
-        """Watch for jumps of time and for order; whether the reading is to be kept."""
+        """Watch for jumps of a sensor's time and for order; whether the reading is to be kept."""
         self.report.received[stream] += 1
         last = self._newest_us.get(stream)
-        newest = max(self._newest_us.values(), default=time_us)
+        newest = max(self._sensor_stamps(), default=time_us)
         jumped_back = last is not None and time_us < last - self.config.jump_back_s * US_PER_S
         if jumped_back or time_us > newest + self.config.jump_forward_s * US_PER_S:
             self.report.time_jumps += 1
-            self.reset()
+            self._jump_to(time_us)
         elif last is not None and time_us <= last:
             self.report.refused[stream] += 1
             return False
         self._newest_us[stream] = time_us
         return True
 
+    def _jump_to(self, time_us: int) -> None:
+        """Forget everything but those streams beside the sensors that were quicker to start anew."""
+        limit_us = time_us + round(self.config.jump_forward_s * US_PER_S)
+        kept = {stream: self._newest_us[stream] for stream in self._restarted if self._newest_us[stream] <= limit_us}
+        commands, accelerations = tuple(self._commands), self._track.accelerations
+        self.reset()
+        self._newest_us.update(kept)
+        if COMMAND in kept:
+            self._commands.extend(commands)
+        for stamp, acceleration in accelerations if ACCELERATION in kept else ():
+            self._track.add_acceleration(stamp, acceleration)
+
+    def _accept_beside(self, stream: str, time_us: int, forget: Callable[[], None]) -> bool:
+        """Rule 8; whether the reading is to be kept."""
+        self.report.received[stream] += 1
+        last = self._newest_us.get(stream)
+        newest = max(self._sensor_stamps(), default=time_us)
+        too_early = time_us > newest + self.config.jump_forward_s * US_PER_S
+        starts_anew = last is not None and time_us < last - self.config.jump_back_s * US_PER_S
+        if starts_anew:
+            forget()
+            self._restarted.add(stream)
+        if too_early or (last is not None and time_us <= last and not starts_anew):
+            self.report.refused[stream] += 1
+            return False
+        self._newest_us[stream] = time_us
+        return True
+
     def _progress_us(self) -> int:
-        """How far the sensors' time has come; commands may be stamped ahead of it."""
-        return max(time_us for stream, time_us in self._newest_us.items() if stream != COMMAND)
+        """How far the sensors' time has come."""
+        return max(self._sensor_stamps())
 
     def _nearest(self, stream: str, t0: int) -> Stamped[PayloadT] | None:
         """The stream's frame nearest to a moment."""

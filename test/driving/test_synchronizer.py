@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pair_drive_core.driving.ego_track import MotionSample
-from pair_drive_core.driving.synchronizer import COMMAND, LIDAR, ODOMETRY, Synchronizer, SynchronizerConfig
+from pair_drive_core.driving.synchronizer import (
+    ACCELERATION,
+    COMMAND,
+    LIDAR,
+    ODOMETRY,
+    Synchronizer,
+    SynchronizerConfig,
+)
 from pair_drive_core.scene import DrivingCommand
 
 CAMERAS = ("CAM_L0", "CAM_F0", "CAM_R0")
@@ -250,3 +257,50 @@ def test_contradicting_tolerances_are_refused_together():
 def test_an_unknown_stream_is_refused(sync):
     with pytest.raises(KeyError):
         sync.add_frame("CAM_B0", 0, "b")
+
+
+def test_an_acceleration_stamped_far_ahead_decides_nothing(sync):
+    for time_ms in range(0, 3000, 100):
+        feed(sync, time_ms, acceleration=time_ms < 1000)
+        if time_ms == 1000:
+            sync.add_acceleration(ms(1_001_000), np.zeros(2))
+            sync.add_acceleration(ms(1_900), np.zeros(2))
+    assert sync.report.time_jumps == 0
+    assert sync.report.complete >= 29 and not sync.report.dropped
+    assert sync.report.refused == {ACCELERATION: 1}
+
+
+def test_accelerations_and_commands_from_before_replace_what_was_there_without_forgetting_the_rest(sync):
+    sync.add_acceleration(ms(10_000), np.array([9.0, 0.0]))
+    sync.add_command(ms(10_000), DrivingCommand.LEFT)
+    (ready,) = feed(sync, 100)
+    assert ready.status[-1].acceleration[0] == 0.0
+    assert ready.status[-1].command is DrivingCommand.STRAIGHT
+    assert sync.report.time_jumps == 0
+
+
+def test_a_command_with_stamp_zero_holds_from_its_arrival_on(sync):
+    feed(sync, 1_000_000, command=False)
+    sync.add_command(0, DrivingCommand.LEFT)
+    *_, ready = feed(sync, 1_000_100, command=False)
+    assert ready.status[-1].command is DrivingCommand.LEFT
+    assert sync.report.time_jumps == 0
+
+
+def test_after_a_reset_a_measured_acceleration_is_waited_for_again(sync):
+    feed(sync, 0, acceleration=False)
+    assert len(feed(sync, 150, acceleration=False)) == 2, "given up"
+    sync.reset()
+    assert feed(sync, 200, acceleration=False) == []
+
+
+def test_an_acceleration_taken_from_the_velocity_knows_of_the_turn(sync):
+    rate, speed = 0.3, 10.0
+    for time_ms in range(0, 400, 50):
+        heading = rate * time_ms / 1000
+        pose = np.array([speed / rate * math.sin(heading), speed / rate * (1 - math.cos(heading)), heading])
+        sync.add_motion(MotionSample(ms(time_ms), pose, np.array([speed, 0.0])))
+    feed(sync, 300, odometry=False, acceleration=False)
+    sync.add_frame(LIDAR, ms(450), "later")
+    (ready,) = sync.take()
+    np.testing.assert_allclose(ready.status[-1].acceleration, [0.0, 3.0], atol=1e-9)
