@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,6 +53,18 @@ def test_fields_may_come_in_any_order_and_endianness(names, order):
 
 def test_organised_clouds_with_padded_rows_are_read_row_by_row():
     np.testing.assert_array_equal(cloud_points(cloud(["x", "y", "z", "intensity"], height=3, row_padding=5)), POINTS)
+
+
+def test_a_cloud_of_one_point_a_row_takes_no_longer_than_any_other():
+    points = np.random.default_rng(0).normal(size=(60_000, 4)).astype(np.float32)
+    points[:, 3] = 0.5
+    wide = cloud(["x", "y", "z", "intensity"], points=points)
+    tall = SimpleNamespace(**{**vars(wide), "height": 60_000, "width": 1, "row_step": 16})
+    start = time.perf_counter()
+    expected = cloud_points(wide)
+    between = time.perf_counter()
+    np.testing.assert_array_equal(cloud_points(tall), expected)
+    assert time.perf_counter() - between < 20 * (between - start) + 0.1, "row by row it took 100 times as long"
 
 
 def test_without_intensity_it_is_zero():

@@ -67,11 +67,12 @@ def cloud_points(message: PointCloudLike) -> npt.NDArray[np.float32]:
             "itemsize": step,
         }
     )
-    rows = [np.frombuffer(data, layout, width, row * row_step) for row in range(height)]
-    cloud = np.concatenate(rows) if height > 1 else rows[0]
-    points = np.zeros((cloud.shape[0], 4), dtype=np.float32)
+    # All rows in one view, with their padding between them: sensors that give one point a row have 100,000 of them.
+    cloud = np.ndarray((height, width), layout, data, strides=(row_step, step))
+    points = np.zeros((height * width, 4), dtype=np.float32)
     for column, name in enumerate(names):
-        points[:, column] = _intensity(cloud[name]) if name == "intensity" else _metres(cloud[name])
+        values = cloud[name].reshape(-1)
+        points[:, column] = _intensity(values) if name == "intensity" else _metres(values)
     return points[np.isfinite(points).all(axis=1)]
 
 
