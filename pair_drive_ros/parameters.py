@@ -95,10 +95,10 @@ def _declare_one(node: Node, parameter: Parameter) -> str | None:
 
 def values(node: Node, parameters: Sequence[Parameter]) -> dict[str, ParameterValue]:
     """The values of all parameters by name."""
-    return {parameter.name: _plain(node.get_parameter(parameter.name).value) for parameter in parameters}
+    return {parameter.name: plain(node.get_parameter(parameter.name).value) for parameter in parameters}
 
 
-def _plain(value: object) -> ParameterValue:
+def plain(value: object) -> ParameterValue:
     """A value of rclpy, whose lists of numbers are arrays, as a plain one."""
     return list(value) if isinstance(value, array.array) else value  # type: ignore[return-value]
 

@@ -66,7 +66,9 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
     _guard("max_deceleration_mps2", 30.0, "Plans that brake more are refused [m/s^2]."),
     _guard("max_lateral_acceleration_mps2", 30.0, "Plans that turn harder are refused [m/s^2]."),
     _guard("max_curvature_per_m", 2.0, "Plans that turn tighter are refused [1/m]."),
+    _guard("max_standing_turn_rad", 6.3, "Plans that turn by more than their length allows are refused [rad]."),
     _guard("max_slip_m", 10.0, "Plans that step sideways further are refused [m]."),
+    _guard("max_crab_m", 10.0, "Plans whose steps go sideways further in the mean of 1.5 s are refused [m]."),
     _guard("start_margin_m", 10.0, "How far a plan's first pose may lie from where the ego can be [m]."),
     Parameter("mount.front_left", list(_MOUNT.front_left), _MOUNT_TEXT.format(_CAMERA_TEXT.format("left-front"))),
     Parameter("mount.front", list(_MOUNT.front), _MOUNT_TEXT.format(_CAMERA_TEXT.format("front"))),
@@ -84,6 +86,8 @@ NODE_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("sensor_depth", 5, "Queue depth of the sensor subscriptions.", 1, 1000),
     Parameter("stale_after_s", 0.25, "An input older than this is an error; no plan is made from it [s].", 0.02, 10.0),
     Parameter("startup_s", 3.0, "How long inputs may be missing after activation [s].", 0.1, 600.0),
+    Parameter("plan_age_limit_s", 0.5, "An older plan is not published; no newer one is an error [s].", 0.05, 60.0),
+    Parameter("hang_after_s", 2.0, "Work on one set longer than this is an error, in wall-clock time [s].", 0.1, 600.0),
     Parameter("plan_period_s", 0.0, "Least sensor time between two plans; 0 plans on every set [s].", 0.0, 10.0),
     Parameter("diagnostics_period_s", 0.1, "Time between two diagnostics, in wall-clock time [s].", 0.02, 10.0),
     Parameter("publish_candidates", True, "Whether all leaves of the tree are published."),
@@ -104,6 +108,8 @@ class NodeSettings:
     sensor_depth: int
     stale_after_s: float
     startup_s: float
+    plan_age_limit_s: float
+    hang_after_s: float
     plan_period_s: float
     diagnostics_period_s: float
     publish_candidates: bool
@@ -127,5 +133,11 @@ def coupled_problems(given: dict[str, ParameterValue]) -> list[str]:
         found.append(
             f"stale_after_s: expected at least sync.camera_tolerance_s = {planner.sync.camera_tolerance_s}, "
             f"got {node.stale_after_s}"
+        )
+    least_s = max(node.stale_after_s, node.plan_period_s)
+    if node.plan_age_limit_s < least_s:
+        found.append(
+            f"plan_age_limit_s: expected at least stale_after_s and plan_period_s = {least_s}, "
+            f"got {node.plan_age_limit_s}"
         )
     return found

@@ -152,7 +152,13 @@ class PlannerProcess:
 
     def start(self, *remaps, **parameters):
         """Start it; parameters without dots as keywords, others as a dictionary under `extra`."""
-        given = {"planner": "constant_velocity", "autostart": True, "stale_after_s": 0.5, **parameters.pop("extra", {})}
+        given = {
+            "planner": "constant_velocity",
+            "autostart": True,
+            "stale_after_s": 0.5,
+            "plan_age_limit_s": 2.0,
+            **parameters.pop("extra", {}),
+        }
         given.update(parameters)
         options = []
         for name, value in given.items():
@@ -179,13 +185,17 @@ class PlannerProcess:
                 return {entry.key: entry.value for entry in status.values}
         return {}
 
-    def call(self, kind, service, request, timeout_s=60.0):
-        """Call a service of the node."""
+    def call(self, kind, service, request, timeout_s=60.0, while_waiting=None):
+        """Call a service of the node; `while_waiting` is called ten times a second or so until the answer is there."""
         client = self._peer.node.create_client(kind, f"/pair_drive_planner/{service}")
         assert self._peer.spin_until(client.service_is_ready, timeout_s), f"no service {service}"
         # The client knows the server before the server knows the client; an answer sent in between would be lost.
         self._peer.spin_until(lambda: False, SETTLE_S)
         future = client.call_async(request)
+        end = time.monotonic() + timeout_s
+        while while_waiting is not None and not future.done() and time.monotonic() < end:
+            while_waiting()
+            self._peer.spin_until(future.done, 0.1)
         assert self._peer.spin_until(future.done, timeout_s), f"no answer from {service}"
         self._peer.node.destroy_client(client)
         return future.result()
@@ -204,7 +214,7 @@ class PlannerProcess:
 
         return self.call(GetState, "get_state", GetState.Request()).current_state.label
 
-    def set_parameters(self, **given):
+    def set_parameters(self, while_waiting=None, **given):
         """Set parameters together; returns (whether it worked, why not)."""
         from rcl_interfaces.srv import SetParametersAtomically
         from rclpy.parameter import Parameter
@@ -213,5 +223,6 @@ class PlannerProcess:
         request.parameters = [
             Parameter(name.replace("__", "."), value=v).to_parameter_msg() for name, v in given.items()
         ]
-        result = self.call(SetParametersAtomically, "set_parameters_atomically", request).result
+        service = "set_parameters_atomically"
+        result = self.call(SetParametersAtomically, service, request, while_waiting=while_waiting).result
         return result.successful, result.reason

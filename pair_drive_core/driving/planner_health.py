@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan
@@ -16,12 +19,15 @@ _US_PER_S = 1_000_000
 
 @dataclass
 class PlannerHealth:
-    """Counters and the newest outcome.
+    """Counters and the newest outcome. The planner is judged by what comes out: sets asked, plans given, their age.
 
     Attributes:
         activated_us: node time of the activation; None while inactive.
+        asked: sets that were handed to the inference thread.
         plans: published plans by source.
-        stale: sets that were too old when they were complete.
+        discarded: sets that were complete and did not become a published plan, by reason.
+        errors: how often the work on a set raised an error outside of the planner's own guard.
+        last_error: the newest such error; empty when a later set has become a plan.
         last_t0_us: t0 of the newest plan.
         last_age_s: its age when it was published.
         last_reason: why it is a fallback; empty if it is none.
@@ -31,8 +37,11 @@ class PlannerHealth:
     """
 
     activated_us: int | None = None
+    asked: int = 0
     plans: dict[PlanSource, int] = field(default_factory=lambda: dict.fromkeys(PlanSource, 0))
-    stale: int = 0
+    discarded: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
+    last_error: str = ""
     last_t0_us: int | None = None
     last_age_s: float = 0.0
     last_reason: str = ""
@@ -40,17 +49,98 @@ class PlannerHealth:
     compute: Latencies = field(default_factory=Latencies)
     total: Latencies = field(default_factory=Latencies)
 
+    def activate(self, now_us: int) -> None:
+        """Planning starts, or starts anew after time has jumped: nothing can have come out yet."""
+        self.activated_us, self.last_t0_us, self.last_error = now_us, None, ""
+
     def record(self, result: GuardedPlan, t0_us: int, age_s: float, total_s: float) -> None:
         """Remember a published plan."""
         self.plans[result.plan.source] += 1
         self.last_t0_us, self.last_age_s = t0_us, age_s
         self.last_reason, self.last_failed = result.reason, result.failed
+        self.last_error = ""
         self.compute.add(result.compute_s)
         self.total.add(total_s)
 
+    def record_error(self, reason: str) -> None:
+        """Remember that the work on a set raised an error."""
+        self.errors += 1
+        self.last_error = reason
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """State of the thread that plans.
+
+    Attributes:
+        alive: whether it runs.
+        busy_s: how long it has been working on the present set, s of wall-clock time.
+        replaced: sets that a newer one has replaced while they waited.
+    """
+
+    alive: bool
+    busy_s: float
+    replaced: int
+
+
+def output_finding(
+    health: PlannerHealth, worker: WorkerState, now_us: int, age_limit_s: float, hang_s: float, startup_s: float
+) -> Finding:
+    """Whether plans come out, whatever the inputs and the planner say of themselves.
+
+    Args:
+        health: counters.
+        worker: the thread that plans.
+        now_us: node time.
+        age_limit_s: greatest age of the newest plan.
+        hang_s: how long the work on one set may take, in wall-clock time.
+        startup_s: how long the first plan may take after activation.
+    """
+    given = sum(health.plans.values())
+    values: dict[str, object] = {"asked": health.asked, "given": given, "errors": health.errors}
+    values |= {f"discarded: {reason}": count for reason, count in tuple(health.discarded.items())}
+    values |= {"thread_alive": worker.alive, "busy_s": worker.busy_s}
+    told = partial(Finding, "output", values=values)
+    if not worker.alive:
+        return told(Level.ERROR, "the inference thread has ended: nothing is planned until the node is activated anew")
+    if worker.busy_s > hang_s:
+        return told(Level.ERROR, f"the inference thread hangs: {worker.busy_s:.1f} s on one set, limit {hang_s} s")
+    if health.last_error:
+        return told(Level.ERROR, f"the newest set gave no plan: {health.last_error}")
+    if health.last_t0_us is None:
+        waited_s = 0.0 if health.activated_us is None else (now_us - health.activated_us) / _US_PER_S
+        return told(Level.WARN if waited_s < startup_s else Level.ERROR, f"no plan yet, {health.asked} sets asked for")
+    age_s = (now_us - health.last_t0_us) / _US_PER_S
+    values["age_s"] = age_s
+    if age_s > age_limit_s:
+        return told(
+            Level.ERROR,
+            f"the newest plan is {age_s:.2f} s old, limit {age_limit_s} s ({health.asked} sets asked, {given} given)",
+        )
+    return told(Level.OK, "plans come")
+
+
+def required_streams(feed: SensorFeed) -> list[str]:
+    """Streams without which nothing is planned."""
+    config = feed.synchronizer.config
+    return [*config.cameras, *([LIDAR] if config.with_lidar else []), ODOMETRY, COMMAND]
+
+
+def stale_streams(feed: SensorFeed, now_us: int, stale_after_s: float) -> frozenset[str]:
+    """Those required streams that have come and whose newest reading is too old; quick to tell."""
+    newest = {stream: feed.synchronizer.newest_us(stream) for stream in required_streams(feed)}
+    limit_us = {stream: round(stale_after_s * _US_PER_S) for stream in newest}
+    limit_us[COMMAND] = round(feed.synchronizer.config.command_age_s * _US_PER_S)
+    return frozenset(s for s, time_us in newest.items() if time_us is not None and now_us - time_us > limit_us[s])
+
 
 def input_findings(
-    feed: SensorFeed, health: PlannerHealth, now_us: int, stale_after_s: float, startup_s: float
+    feed: SensorFeed,
+    health: PlannerHealth,
+    now_us: int,
+    stale_after_s: float,
+    startup_s: float,
+    topics: Mapping[str, str],
 ) -> list[Finding]:
     """One finding an input stream.
 
@@ -60,14 +150,14 @@ def input_findings(
         now_us: node time (which stands still while a simulator pauses, and so do the ages).
         stale_after_s: greatest age.
         startup_s: how long an input may be missing after activation.
+        topics: what each stream is read from, as it is called on the wire.
     """
-    config = feed.synchronizer.config
-    streams = [*config.cameras, *([LIDAR] if config.with_lidar else []), ODOMETRY, COMMAND]
     starting = health.activated_us is None or now_us - health.activated_us < startup_s * _US_PER_S
     findings = []
-    for stream in streams:
-        limit_s = config.command_age_s if stream == COMMAND else stale_after_s
-        findings.append(_stream_finding(stream, feed.synchronizer.newest_us(stream), now_us, limit_s, starting))
+    for stream in required_streams(feed):
+        limit_s = feed.synchronizer.config.command_age_s if stream == COMMAND else stale_after_s
+        finding = _stream_finding(stream, feed.synchronizer.newest_us(stream), now_us, limit_s, starting)
+        findings.append(replace(finding, values={**finding.values, "topic": topics.get(stream, "")}))
     findings.append(_acceleration_finding(feed, now_us, stale_after_s))
     missing = feed.cameras_without_calibration
     if missing:
@@ -112,14 +202,15 @@ def _acceleration_finding(feed: SensorFeed, now_us: int, limit_s: float) -> Find
     return Finding(f"input {ACCELERATION}", level, reason, values)
 
 
-def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, replaced: int) -> Finding:
+def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, worker: WorkerState) -> Finding:
     """Counters of what did not become a plan."""
     report = feed.synchronizer.report
     values: dict[str, object] = {"complete": report.complete, "time_jumps": report.time_jumps}
     values |= {f"dropped: {reason}": count for reason, count in tuple(report.dropped.items())}
     values |= {f"refused: {stream}": count for stream, count in tuple(report.refused.items())}
-    values |= {"dropped: planner busy": replaced, "dropped: stale": health.stale}
-    dropped = sum(tuple(report.dropped.values())) + replaced + health.stale
+    values |= {"dropped: planner busy": worker.replaced}
+    values |= {f"dropped: {reason}": count for reason, count in tuple(health.discarded.items())}
+    dropped = sum((*report.dropped.values(), *health.discarded.values())) + worker.replaced
     return Finding("synchronizer", Level.OK, f"{report.complete} complete, {dropped} dropped", values)
 
 

@@ -64,6 +64,14 @@ comes before the pictures and the sweep that complete its set.
 """
 
 
+def stream_of(topic: InputTopic) -> str:
+    """Name of the stream that a topic belongs to, as the synchroniser and the diagnostics call it."""
+    if topic.kind in (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE):
+        return topic.camera
+    names = {InputKind.LIDAR: "lidar", InputKind.COMMAND: "command"}
+    return names.get(topic.kind, topic.name)
+
+
 def absolute(name: str) -> str:
     """The name of a topic without a namespace."""
     return name if name.startswith("/") else f"/{name}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -19,28 +18,42 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from visualization_msgs.msg import MarkerArray
 
 from pair_drive_core.driving import topics
 from pair_drive_core.driving.findings import Finding, Level
-from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
+from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner, one_line
 from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
 from pair_drive_core.driving.messages.diagnostics import to_diagnostics
 from pair_drive_core.driving.messages.trajectories import to_path, to_planned_trajectory
-from pair_drive_core.driving.planner_health import PlannerHealth, input_findings, planner_finding, synchronizer_finding
+from pair_drive_core.driving.planner_health import (
+    PlannerHealth,
+    WorkerState,
+    input_findings,
+    output_finding,
+    planner_finding,
+    stale_streams,
+    synchronizer_finding,
+)
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed
 from pair_drive_core.driving.synchronizer import SensorSet
-from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic
+from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic, stream_of
+from pair_drive_core.planning.planner import Planner
 from pair_drive_core.scene import AgentInput
 from pair_drive_ros.inference_thread import InferenceThread
 from pair_drive_ros.message_types import message_type, ros_message
 from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory
-from pair_drive_ros.parameters import declare, value_problems, values
+from pair_drive_ros.parameters import ParameterValue, declare, plain, value_problems, values
 from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, coupled_problems, split_settings
+from pair_drive_ros.prepared_parameters import Preparation, PreparedParameterService, refusal
 from pair_drive_ros.program import run_program, spin
 
 _US_PER_S = 1_000_000
 _TRANSFORM_DEPTH = 100
+_WATCH_PERIOD_S = 0.02
+_CONSOLE_PERIOD_S = 5.0
+_CAUSES_TOLD = 4
 _OUTPUT_DEPTH = 20
 """Plans kept for a subscriber that is late for a moment, a recorder say; who wants the newest only asks for depth 1."""
 
@@ -64,6 +77,19 @@ class PlanningJob:
     complete_s: float
 
 
+@dataclass(frozen=True)
+class Reload:
+    """A checkpoint that is being loaded beside the running one.
+
+    Attributes:
+        checkpoint: its file.
+        preparation: gives the planner.
+    """
+
+    checkpoint: str
+    preparation: Preparation[Planner]
+
+
 def told(transition: Transition) -> Transition:
     """Log what a transition raises: rclpy turns it into a failed transition without a word."""
 
@@ -82,33 +108,34 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
     """See the module; parameters are in `planner_parameters`, topics in `pair_drive_core.driving.topics`."""
 
     def __init__(self, **node_options: Any) -> None:  # noqa: ANN401 - rclpy's own keyword arguments
-        super().__init__("pair_drive_planner", **node_options)
+        super().__init__("pair_drive_planner", start_parameter_services=False, **node_options)
         declare(self, PLANNER_PARAMETERS)
         self._settings: NodeSettings = split_settings(values(self, PLANNER_PARAMETERS))[1]
         self._planner: GuardedPlanner | None = None
         self._feed: SensorFeed | None = None
         self._thread: InferenceThread[PlanningJob] | None = None
         self._health = PlannerHealth()
-        self._swap_lock = threading.Lock()
-        self._epoch = self._clock_jumps = 0
+        self._reload: Reload | None = None
+        self._submitted_epoch = self._resets = 0
         self._last_submitted_us: int | None = None
         self._skew_s: dict[str, float] = {}
         self._configure_error = ""
         self._uses_tf = False
         self._inputs: list[Any] = []
+        self._input_names: dict[str, str] = {}
         self._outputs: dict[str, Any] = {}
+        self._stale: frozenset[str] = frozenset()
+        self._next_diagnostics_s = 0.0
+        self._waits_for = ""
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS_TOPIC, 10)
         # Diagnostics keep coming on wall-clock time while a simulator pauses; the ages in them do not grow then.
-        self._timer = self.create_timer(
-            self._settings.diagnostics_period_s,
-            self._publish_diagnostics,
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
-        )
+        self._timer = self.create_timer(_WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(seconds=-0.5), on_clock_change=True),
             post_callback=self._on_clock_jump,
         )
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._parameter_service = PreparedParameterService(self, self._prepare_parameters)
 
     # --- lifecycle -------------------------------------------------------------------------------------------------
 
@@ -124,8 +151,8 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             if settings.extrinsics is Extrinsics.TF:
                 message_type(InputKind.TRANSFORMS.value)
             self._planner = settings.guarded_planner()
-        except (ValueError, OSError, ModuleNotFoundError) as error:
-            return self._refuse_to_configure(" ".join(str(error).split()))
+        except Exception as error:  # noqa: BLE001 - whatever a checkpoint raises is a reason not to configure
+            return self._refuse_to_configure(refusal(error))
         self._uses_tf = settings.extrinsics is Extrinsics.TF
         self._feed = settings.feed()
         self._health = PlannerHealth()
@@ -146,10 +173,8 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         if self._feed is None:
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
-        self._feed.reset()
-        self._last_submitted_us = None
-        self._health.activated_us = self._now_us()
-        self._thread = InferenceThread(self._work, "inference")
+        self._start_anew(self._feed)
+        self._thread = InferenceThread(self._work, self._work_failed, "inference")
         self._subscribe()
         return result
 
@@ -169,7 +194,9 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             is_tf = entry.kind is InputKind.TRANSFORMS
             qos = (latched if name.endswith("_static") else transforms) if is_tf else sensor
             callback = partial(self._receive, name)
-            self._inputs.append(self.create_subscription(message_type(entry.kind.value), name, callback, qos))
+            subscription = self.create_subscription(message_type(entry.kind.value), name, callback, qos)
+            self._inputs.append(subscription)
+            self._input_names[stream_of(entry)] = subscription.topic_name
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop planning; nothing is published any more."""
@@ -214,9 +241,10 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs.clear()
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread = None
+        if self._thread is not None and not self._thread.stop():
+            self.get_logger().error("the inference thread hangs; what it still works on will not be published")
+        self._thread = None
+        self._resets += 1
         self._health.activated_us = None
 
     def _release(self) -> None:
@@ -229,34 +257,72 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
 
     def _on_set_parameters(self, changed: list[RosParameter]) -> SetParametersResult:
         """Refuse what is wrong; once configured only another checkpoint may be set, and a bad one changes nothing."""
-        known = {parameter.name for parameter in PLANNER_PARAMETERS}
-        ours = {parameter.name: parameter.value for parameter in changed if parameter.name in known}
-        if not ours:
-            return SetParametersResult(successful=True)
+        try:
+            problems = self._change(self._ours(changed))
+        except Exception as error:  # noqa: BLE001 - nothing that a caller sends may end the node
+            problems = [refusal(error)]
+        return SetParametersResult(successful=not problems, reason="; ".join(problems))
+
+    def _ours(self, changed: list[RosParameter]) -> dict[str, ParameterValue]:
+        """Those of our own parameters that really change."""
+        now = values(self, PLANNER_PARAMETERS)
+        given = {parameter.name: plain(parameter.value) for parameter in changed if parameter.name in now}
+        return {name: value for name, value in given.items() if value != now[name] or name == "checkpoint"}
+
+    def _problems_of(self, ours: dict[str, ParameterValue]) -> list[str]:
+        """What is wrong with a change, without looking into a checkpoint."""
         given = {**values(self, PLANNER_PARAMETERS), **ours}
         problems = value_problems(PLANNER_PARAMETERS, given) or coupled_problems(given)
-        configured = self._planner is not None
         fixed = sorted(set(ours) - {"checkpoint"})
-        if not problems and configured and fixed:
+        if not problems and self._planner is not None and fixed:
             problems = [f"{', '.join(fixed)}: can only be set while unconfigured; clean up the node first"]
-        if not problems and configured:
-            try:
-                planner = split_settings(given)[0].guarded_planner()
-            except (ValueError, OSError) as error:
-                problems = [f"{error}; the running planner stays"]
-            else:
-                with self._swap_lock:
-                    self._planner = planner
-        return SetParametersResult(successful=not problems, reason="; ".join(problems))
+        return problems
+
+    def _prepare_parameters(self, changed: list[RosParameter]) -> Future | None:
+        """Load, check and warm up another checkpoint beside the running one; what to wait for, None for nothing."""
+        ours = self._ours(changed)
+        if self._planner is None or "checkpoint" not in ours or self._problems_of(ours):
+            return None
+        settings = split_settings({**values(self, PLANNER_PARAMETERS), **ours})[0]
+        loaded = Future(executor=self.executor)
+        preparation = Preparation(settings.loaded_planner, lambda: loaded.set_result(None))
+        self._reload = Reload(settings.checkpoint, preparation)
+        return loaded
+
+    def _change(self, ours: dict[str, ParameterValue]) -> list[str]:
+        """Apply a change; why it is refused."""
+        problems = self._problems_of(ours)
+        if problems or self._planner is None or "checkpoint" not in ours:
+            return problems
+        prepared, self._reload = self._reload, None
+        if prepared is None or prepared.checkpoint != ours["checkpoint"]:
+            # Set from within this process, not through the service: then it is prepared here and now.
+            settings = split_settings({**values(self, PLANNER_PARAMETERS), **ours})[0]
+            self._planner.replace(settings.loaded_planner())
+            return []
+        if prepared.preparation.result is None:
+            return [f"{prepared.preparation.problem}; the running planner stays"]
+        self._planner.replace(prepared.preparation.result)
+        self.get_logger().info(f"checkpoint {ours['checkpoint']!r} drives from the next plan on")
+        return []
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         """Forget all readings when the node's clock jumps back."""
-        self._clock_jumps += 1
         if self._feed is not None:
-            self._feed.reset()
+            self._start_anew(self._feed)
+
+    def _start_anew(self, feed: SensorFeed) -> None:
+        """Forget all readings and what was planned from them."""
+        self._resets += 1
+        feed.reset()
+        if self._thread is not None:
+            self._thread.drop_waiting()
         self._last_submitted_us = None
-        if self._health.activated_us is not None:
-            self._health.activated_us = self._now_us()
+        self._health.activate(self._now_us())
+
+    def _epoch(self, feed: SensorFeed) -> int:
+        """Changes whenever the past is forgotten: on activation, and when the sensors' or the node's time jumps."""
+        return feed.synchronizer.report.time_jumps + self._resets
 
     def _now_us(self) -> int:
         return int(self.get_clock().now().nanoseconds // 1000)
@@ -275,28 +341,29 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self, feed: SensorFeed, thread: InferenceThread[PlanningJob], readings: SensorSet[tuple[InputTopic, Any]]
     ) -> None:
         """Hand a set to the inference thread unless it is too old, of the future, or too soon after the last."""
-        epoch = feed.synchronizer.report.time_jumps + self._clock_jumps
-        if epoch != self._epoch:
-            self._epoch, self._last_submitted_us = epoch, None
+        epoch = self._epoch(feed)
+        if epoch != self._submitted_epoch:
+            self._submitted_epoch, self._last_submitted_us = epoch, None
+            thread.drop_waiting()
         age_s = (self._now_us() - readings.time_us) / _US_PER_S
         if abs(age_s) > self._settings.stale_after_s:
-            self._health.stale += 1
+            self._health.discarded["stale"] += 1
             return
         last = self._last_submitted_us
         if last is not None and readings.time_us - last < self._settings.plan_period_s * _US_PER_S:
             return
         self._last_submitted_us = readings.time_us
+        self._health.asked += 1
         thread.submit(PlanningJob(readings, feed.odometry_frame, epoch, time.perf_counter()))
 
     def _work(self, job: PlanningJob) -> None:
         """Plan and publish; runs on the inference thread."""
-        feed = self._feed
-        with self._swap_lock:
-            planner = self._planner
+        feed, planner = self._feed, self._planner
         if feed is None or planner is None:
             return
         agent_input = feed.decode(job.readings)
         if agent_input is None:
+            self._health.discarded["unusable readings"] += 1
             return
         planner.reset_if(job.epoch)
         result = planner.plan(agent_input)
@@ -305,10 +372,25 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             self.get_logger().error(f"planner failed, fallback taken: {result.reason}", throttle_duration_sec=1.0)
         self._publish(result, agent_input, job, planner.name)
 
+    def _work_failed(self, error: Exception) -> None:
+        """Tell of what the work on a set raised; runs on the inference thread."""
+        if not self.context.ok():
+            return  # The process is told to end while it plans: nothing can be published any more.
+        self._health.record_error(one_line(error))
+        trace = "".join(traceback.format_exception(error))
+        self.get_logger().error(f"a set could not be worked on: {trace}", throttle_duration_sec=1.0)
+
     def _publish(self, result: GuardedPlan, agent_input: AgentInput, job: PlanningJob, planner: str) -> None:
         """The plan first: everything else can wait."""
-        status = agent_input.now
+        feed, status = self._feed, agent_input.now
+        if feed is None or job.epoch != self._epoch(feed):
+            self._health.discarded["time jumped while planning"] += 1
+            return
         age_s = (self._now_us() - status.time_us) / _US_PER_S
+        if age_s > self._settings.plan_age_limit_s:
+            self._health.discarded["too old when planned"] += 1
+            self.get_logger().warning(f"plan {age_s:.2f} s old, not published", throttle_duration_sec=1.0)
+            return
         plan = to_planned_trajectory(ros_message, result, status, job.frame_id, age_s, planner)
         self._outputs[topics.PLAN_TOPIC].publish(plan)
         self._health.record(result, status.time_us, age_s, time.perf_counter() - job.complete_s)
@@ -324,18 +406,51 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
 
     # --- diagnostics -----------------------------------------------------------------------------------------------
 
+    def _watch(self) -> None:
+        """Publish diagnostics every period, and at once when an input goes stale."""
+        stale: frozenset[str] = frozenset()
+        if self._feed is not None and self._thread is not None:
+            stale = stale_streams(self._feed, self._now_us(), self._settings.stale_after_s)
+        now_s = time.monotonic()
+        if now_s < self._next_diagnostics_s and stale <= self._stale:
+            self._stale = stale
+            return
+        self._stale = stale
+        self._next_diagnostics_s = now_s + self._settings.diagnostics_period_s - 0.5 * _WATCH_PERIOD_S
+        self._publish_diagnostics()
+
     def _publish_diagnostics(self) -> None:
         state = self._state_machine.current_state[1]
         now_us = self._now_us()
         findings = [Finding("lifecycle", Level.ERROR if self._configure_error else Level.OK, state)]
         if self._configure_error:
             findings = [Finding("lifecycle", Level.ERROR, f"{state}; cannot configure: {self._configure_error}")]
-        if self._feed is not None and self._planner is not None and self._thread is not None:
-            settings = self._settings
-            findings += input_findings(self._feed, self._health, now_us, settings.stale_after_s, settings.startup_s)
-            findings.append(synchronizer_finding(self._feed, self._health, self._thread.replaced))
-            findings.append(planner_finding(self._health, self._planner.name, self._skew_s))
-        self._diagnostics.publish(to_diagnostics(ros_message, findings, self.get_name(), now_us))
+        feed, planner, thread = self._feed, self._planner, self._thread
+        if feed is not None and planner is not None and thread is not None:
+            settings, health = self._settings, self._health
+            worker = WorkerState(thread.alive, thread.busy_s, thread.replaced)
+            limits = (settings.plan_age_limit_s, settings.hang_after_s, settings.startup_s)
+            findings += input_findings(
+                feed, health, now_us, settings.stale_after_s, settings.startup_s, self._input_names
+            )
+            findings.append(synchronizer_finding(feed, health, worker))
+            findings.append(planner_finding(health, planner.name, self._skew_s))
+            findings.append(output_finding(health, worker, now_us, *limits))
+            self._tell_console(findings)
+        self._diagnostics.publish(to_diagnostics(ros_message, findings, self.get_fully_qualified_name(), now_us))
+
+    def _tell_console(self, findings: list[Finding]) -> None:
+        """Say what planning waits for, now and then; and once when plans come."""
+        output = findings[-1]
+        causes = [finding for finding in findings[:-1] if finding.level in (Level.WARN, Level.ERROR)]
+        text = "; ".join(f"{finding.part}: {finding.message}" for finding in causes[:_CAUSES_TOLD])
+        if output.level is Level.OK:
+            if self._waits_for:
+                self.get_logger().info("plans come")
+            self._waits_for = ""
+            return
+        self._waits_for = f"{output.message} ({text or 'all inputs are fresh'})"
+        self.get_logger().warning(self._waits_for, throttle_duration_sec=_CONSOLE_PERIOD_S)
 
 
 def run(node: PlannerNode) -> int:

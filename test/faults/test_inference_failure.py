@@ -1,5 +1,7 @@
 """A planner node whose networks fail while it runs (in this process, so that the test can make them fail)."""
 
+import threading
+
 import pytest
 import torch
 
@@ -23,6 +25,7 @@ def node(peer):
     from pair_drive_ros.nodes.planner_node import PlannerNode
 
     overrides = [Parameter("planner", value="constant_velocity"), Parameter("stale_after_s", value=1.0)]
+    overrides += [Parameter("plan_age_limit_s", value=2.0), Parameter("hang_after_s", value=0.5)]
     planner = PlannerNode(context=peer.context, parameter_overrides=overrides)
     peer._executor.add_node(planner)
     yield planner
@@ -46,7 +49,7 @@ def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, ri
     rig.wait_for_planner()
     assert rig.stream_until(lambda: finding()[0] == OK, 30) is not None
     good = node._planner._planner
-    node._planner._planner = Exploding()
+    node._planner.replace(Exploding())
     assert rig.stream_until(lambda: finding()[0] == ERROR, 30) is not None
     assert "OutOfMemoryError: tried to allocate 2.00 GiB" in finding()[1]
     fallback = plans[-1]
@@ -54,14 +57,62 @@ def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, ri
     speeds = [point.longitudinal_velocity_mps for point in fallback.points]
     assert speeds[0] == pytest.approx(5.0) and speeds[-1] == pytest.approx(0.0, abs=0.01), "a stop from 5 m/s"
     assert speeds == sorted(speeds, reverse=True)
-    node._planner._planner = good
+    node._planner.replace(good)
     assert rig.stream_until(lambda: finding()[0] == OK, 30) is not None
     assert plans[-1].reason == ""
 
 
-def test_many_lifecycle_cycles_leave_no_threads_publishers_or_subscriptions(node, peer):
-    import threading
+class OddError(Exception):
+    """What nobody expects."""
 
+
+def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(node, rig, peer):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from pair_drive_ros.msg import PlannedTrajectory
+
+    plans = peer.collect(PlannedTrajectory, "planning/trajectory")
+    diagnostics = peer.collect(DiagnosticArray, "/diagnostics", 50)
+
+    def output():
+        found = [s for s in diagnostics[-1].status if s.name.endswith(": output")] if diagnostics else []
+        return (found[0].level[0], found[0].message) if found else (None, "")
+
+    assert node.start()
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: output()[0] == OK, 30) is not None
+    decode = node._feed.decode
+
+    def odd(readings):
+        raise OddError("bits fell out")
+
+    node._feed.decode = odd
+    assert rig.stream_until(lambda: output() == (ERROR, "the newest set gave no plan: OddError: bits fell out"), 30)
+    assert node._health.errors > 0
+    node._feed.decode = decode
+    count = len(plans)
+    assert rig.stream_until(lambda: output()[0] == OK and len(plans) > count, 30) is not None
+
+    gate = threading.Event()
+
+    def hanging(readings):
+        assert gate.wait(60)
+        return decode(readings)
+
+    node._feed.decode = hanging
+    assert rig.stream_until(lambda: output()[0] == ERROR and "hangs" in output()[1], 30) is not None
+    node._feed.decode = decode
+    gate.set()
+    assert rig.stream_until(lambda: output()[0] == OK, 30) is not None
+
+    node._thread.stop()
+    assert rig.stream_until(lambda: output()[0] == ERROR and "has ended" in output()[1], 30) is not None
+    node.trigger_deactivate()
+    node.trigger_activate()
+    assert rig.stream_until(lambda: output()[0] == OK, 30) is not None, "activation begins anew"
+
+
+def test_many_lifecycle_cycles_leave_no_threads_publishers_or_subscriptions(node, peer):
     def held():
         return threading.active_count(), len(list(node.publishers)), len(list(node.subscriptions))
 

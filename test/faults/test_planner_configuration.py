@@ -3,6 +3,10 @@
 import torch
 from safetensors.torch import save_file
 
+from pair_drive_core.models import PairModel
+from pair_drive_core.models.checkpoint import save_checkpoint
+from pair_drive_core.models.presets import tiny_config
+
 
 def last_words(process, node):
     """What a node that refused to start said about it."""
@@ -66,6 +70,54 @@ def test_what_does_not_fit_is_refused_with_the_reason_and_what_runs_goes_on(plan
     count = len(planner.plans)
     assert rig.stream_until(lambda: len(planner.plans) > count, 20) is not None
     assert planner.state() == "active"
+
+
+def test_another_checkpoint_is_loaded_beside_the_running_one_and_a_bad_one_is_refused(planner_process, rig, tmp_path):
+    planner = planner_process
+    torch.manual_seed(0)
+    model = PairModel(tiny_config())
+    good, dead = tmp_path / "good.safetensors", tmp_path / "dead.safetensors"
+    save_checkpoint(good, model, {})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    save_checkpoint(dead, model, {})
+    odd = {}
+    for number, config in enumerate(("[]", "null", "{}", "[" * 3000, '{"imitation": null}')):
+        odd[number] = tmp_path / f"odd{number}.safetensors"
+        metadata = {"format": "pair-drive checkpoint", "format_version": "1", "config": config, "training": "{}"}
+        save_file({"weight": torch.zeros(1)}, odd[number], metadata)
+
+    planner.start(planner="parallel", checkpoint=good, stale_after_s=1.0)
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: planner.plans, 60) is not None
+    for path in (dead, *odd.values()):
+        accepted, why = planner.set_parameters(checkpoint=str(path), while_waiting=rig.publish)
+        assert not accepted and "the running planner stays" in why, why
+    before = len(planner.plans)
+    assert planner.set_parameters(checkpoint="", while_waiting=rig.publish) == (True, "")
+    assert len(planner.plans) > before, "plans went on while the other was being loaded"
+    assert planner.set_parameters(checkpoint=str(good), while_waiting=rig.publish)[0]
+    count = len(planner.plans)
+    assert rig.stream_until(lambda: len(planner.plans) > count, 20) is not None
+    assert "Traceback" not in planner.output()
+
+
+def test_parameters_may_be_set_to_what_they_are_and_nonsense_ends_nothing(planner_process, rig):
+    planner = planner_process.start()
+    rig.wait_for_planner()
+    mount = [1.66, 0.0, 1.55, 0.0, 0.0, 0.0]
+    assert planner.set_parameters(mount__front=mount, sync__with_lidar=True)[0]
+    accepted, why = planner.set_parameters(mount__front=[0.0] * 6)
+    assert not accepted and "mount.front: can only be set while unconfigured" in why
+    for nonsense in ({"mount__front": [1.0]}, {"mount__front": []}, {"sync__max_wait_s": float("nan")}):
+        assert not planner.set_parameters(**nonsense)[0], nonsense
+    assert planner.transition("deactivate") and planner.transition("cleanup")
+    assert planner.set_parameters(mount__front=mount)[0], "its own default, while unconfigured"
+    accepted, why = planner.set_parameters(planner="parallel", sync__with_lidar=False)
+    assert not accepted and "with_lidar" in why
+    assert planner.transition("configure") and planner.transition("activate")
+    assert rig.stream_until(lambda: planner.plans, 30) is not None
 
 
 def test_transforms_without_their_message_package_are_refused_by_name(peer, monkeypatch):

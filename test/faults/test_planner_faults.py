@@ -1,6 +1,8 @@
 """What a sceptical integrator injects into the running planner node (its own process, over DDS)."""
 
 import math
+import struct
+import zlib
 
 from pair_drive_core.driving.messages.stamps import to_time
 
@@ -32,7 +34,7 @@ def becomes(planner, rig, part, wanted, **stream):
 
 
 def test_lost_frozen_and_late_inputs_are_errors_and_give_no_plan_until_they_are_back(planner_process, rig):
-    planner = planner_process.start(stale_after_s=0.25, startup_s=0.5)
+    planner = planner_process.start(stale_after_s=0.25, startup_s=0.5, plan_age_limit_s=1.0)
     rig.wait_for_planner()
     assert rig.stream_until(lambda: len(planner.plans) >= 3, 30) is not None
 
@@ -109,6 +111,41 @@ def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planne
     assert len(planner.plans) == count
     assert rig.peer.spin_until(lambda: level(planner, "input CAM_F0") == ERROR, 10)
     assert "in the future" in planner.findings()["input CAM_F0"][1]
+
+
+def png_that_declares(width, height):
+    """68 bytes that say they are a picture of any size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def test_one_picture_that_no_decoder_takes_does_not_end_planning(planner_process, rig, peer):
+    from sensor_msgs.msg import CompressedImage
+
+    planner = planner_process.start(image_transport="both")
+    bad = peer.node.create_publisher(CompressedImage, "camera/front/image_raw/compressed", 10)
+    rig.wait_for_planner()
+    assert peer.spin_until(lambda: bad.get_subscription_count(), 30)
+    assert plans_again(planner, rig)
+
+    def instead(message):
+        bomb = png_that_declares(60_000, 60_000)
+        bad.publish(CompressedImage(header=message.header, format="png", data=bomb))
+        return message
+
+    told = lambda: any(entry[0] == ERROR for entry in planner.findings().values())  # noqa: E731
+    time_us = rig.now_us()
+    for name, message in rig._messages(time_us).items():
+        if name == "CAM_F0":
+            instead(message)
+        else:
+            rig._publishers[name].publish(message)
+    assert peer.spin_until(told, 20), "the reason is an error in the diagnostics"
+    assert plans_again(planner, rig)
+    assert peer.spin_until(lambda: level(planner, "output") == OK, 20)
 
 
 def test_a_simulators_clock_that_jumps_back_starts_the_planner_anew(planner_process, rig, peer):
