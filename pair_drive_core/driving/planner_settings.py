@@ -12,6 +12,7 @@ import torch
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pair_drive_core.datasets.yaml_text import refuse_aliases
 from pair_drive_core.driving.guarded_planner import GuardedPlanner, one_line
 from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed, SensorMounts
@@ -23,6 +24,7 @@ from pair_drive_core.planning.planner import Planner
 from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT, load_planner
 
 _PARAMETERS_KEY = "ros__parameters"
+_MAX_PARAMETER_FILE = 2**20
 NODE_ONLY = frozenset(
     {
         "autostart",
@@ -145,10 +147,11 @@ def settings_from_parameters(parameters: Mapping[str, Any]) -> PlannerSettings:
     nested: dict[str, Any] = {}
     for name, value in parameters.items():
         group, _, leaf = name.partition(".")
-        if leaf:
-            nested.setdefault(group, {})[leaf] = value
-        elif isinstance(value, Mapping):
-            nested.setdefault(group, {}).update(value)
+        if leaf or isinstance(value, Mapping):
+            inner = nested.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise ConfigurationError(f"setting {group!r}: expected a value or a group of settings, got both")
+            inner.update({leaf: value} if leaf else value)
         else:
             nested[name] = value
     return config_from_mapping(PlannerSettings, nested)
@@ -165,11 +168,17 @@ def read_parameter_file(path: Path) -> PlannerSettings:
         ConfigurationError: if it is not a parameter file, or for a parameter that is unknown or of a wrong type.
     """
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        text = path.read_text(encoding="utf-8")
+        if len(text) > _MAX_PARAMETER_FILE:
+            raise ValueError(f"expected at most {_MAX_PARAMETER_FILE} characters, got {len(text)}")
+        refuse_aliases(text)  # as ROS itself does
+        document = YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not YAML ({' '.join(str(error).split())[:400]})") from None
     groups = list(document.values()) if isinstance(document, Mapping) else []
     if not groups or not isinstance(groups[0], Mapping) or _PARAMETERS_KEY not in groups[0]:
         raise ConfigurationError(f"{path}: expected a ROS 2 parameter file (node name, then {_PARAMETERS_KEY!r})")
     parameters = groups[0][_PARAMETERS_KEY] or {}
+    if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
+        raise ConfigurationError(f"{path}: expected parameters by name in {_PARAMETERS_KEY!r}")
     return settings_from_parameters({name: value for name, value in parameters.items() if name not in NODE_ONLY})

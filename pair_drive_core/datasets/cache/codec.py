@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import reprlib
 import types
 import typing
 import zlib
@@ -23,6 +24,16 @@ _DOCUMENT_KEY = "scene"
 _LATER_FIELDS = frozenset({"planner_lights"})
 """Fields with a default that files of this format may lack."""
 _TENSOR_KEY = "tensor"
+
+MAX_FREE_BYTES, MAX_RATIO = 2**22, 16
+"""A packed scene may hold so much, and so many times its own size more."""
+MAX_DOCUMENT_BYTES = 2**22
+"""Largest document beside the tensors."""
+_MALFORMED = (
+    *(KeyError, TypeError, ValueError, IndexError, AttributeError),
+    *(ArithmeticError, RuntimeError),
+)
+"""What a part of a wrong kind raises while the scene is put together and validated."""
 
 PartT = TypeVar("PartT")
 
@@ -52,20 +63,42 @@ def decode_scene(data: bytes, validate: bool = True) -> Scene:
         SceneError: for bytes that are damaged, of another version, or not a scene.
     """
     try:
-        content = zlib.decompress(data)
-        tensors = safetensors.torch.load(content)
+        content = _inflated(data)
         header_size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
+        if header_size > MAX_DOCUMENT_BYTES:
+            raise ValueError(f"a document of {header_size} bytes, expected at most {MAX_DOCUMENT_BYTES}")
+        tensors = safetensors.torch.load(content)
+        metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__") or {}
         document = json.loads(metadata.get(_DOCUMENT_KEY, "{}"))
-    except (zlib.error, safetensors.SafetensorError, ValueError) as error:
+    except (zlib.error, safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise SceneError(f"packed scene: expected {FORMAT}, got {len(data)} damaged bytes ({error})") from None
-    if document.get("format") != FORMAT:
-        raise SceneError(f"packed scene: expected {FORMAT}, got {document.get('format')!r}")
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        got = reprlib.repr(document.get("format") if isinstance(document, dict) else document)
+        raise SceneError(f"packed scene: expected {FORMAT}, got {got}")
     try:
         scene = _from_document(Scene, document[_DOCUMENT_KEY], tensors)
         return scene.validate() if validate else scene
-    except (KeyError, TypeError) as error:
+    except SceneError:
+        raise
+    except _MALFORMED as error:
         raise SceneError(f"packed scene: not a whole scene ({type(error).__name__}: {error})") from None
+
+
+def _inflated(data: bytes) -> bytes:
+    """What the bytes hold; a small file may claim to hold gigabytes.
+
+    Raises:
+        ValueError: if they hold more than scenes do, or the end is missing.
+        zlib.error: if they are damaged.
+    """
+    limit = MAX_FREE_BYTES + MAX_RATIO * len(data)
+    inflater = zlib.decompressobj()
+    content = inflater.decompress(data, limit)
+    if inflater.unconsumed_tail:
+        raise ValueError(f"expected at most {limit} bytes in a packed scene of this size")
+    if not inflater.eof:
+        raise ValueError("the end is missing")
+    return content
 
 
 def _to_document(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401 - any field of the model
@@ -85,6 +118,8 @@ def _to_document(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:  # n
 
 def _from_document(kind: type[PartT], document: dict[str, Any], tensors: dict[str, Tensor]) -> PartT:
     """A dataclass of the data model."""
+    if not isinstance(document, dict):
+        raise TypeError(f"expected the fields of {kind.__name__}, got {type(document).__name__}")
     fields = _fields(kind)  # type: ignore[arg-type]
     known = {name: hint for name, hint in fields if name in document or name not in _LATER_FIELDS}
     return kind(**{name: _from_value(hint, document[name], tensors) for name, hint in known.items()})
@@ -108,6 +143,10 @@ def _from_value(hint: Any, value: Any, tensors: dict[str, Tensor]) -> Any:  # no
     if dataclasses.is_dataclass(hint):
         return _from_document(typing.cast("type[Any]", hint), value, tensors)
     if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"expected a list, got {type(value).__name__}")
         inner = typing.get_args(hint)[0]
         return tuple(_from_value(inner, entry, tensors) for entry in value)
+    if isinstance(hint, type) and not isinstance(value, (int, float) if hint is float else hint):
+        raise TypeError(f"expected {hint.__name__}, got {type(value).__name__}")
     return value

@@ -13,6 +13,7 @@ from pair_drive_core.datasets.cache.codec import FORMAT as SCENE_FORMAT
 from pair_drive_core.datasets.cache.codec import encode_scene
 from pair_drive_core.datasets.cache.scene_cache import CACHE_FORMAT, PackedScene, Shard, SkippedScene, write_shard
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.file_names import path_inside
 from pair_drive_core.datasets.maps.map_index import MapIndex
 from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary, read_map
 from pair_drive_core.datasets.navsim.blobs import read_pcd, require_whole_jpeg
@@ -216,8 +217,9 @@ def _require_blobs(window: SceneWindow, folder: Path) -> None:
     if missing or now.lidar_path is None:
         raise DatasetError(window.log_path, f"scene {window.token}: frame names no {missing or 'LiDAR point cloud'}")
     for relative in (*(now.cameras[name].data_path for name in FRONT_CAMERAS), now.lidar_path):
-        if not (folder / relative).is_file():
-            raise FileNotFoundError(f"{folder / relative}: sensor file of scene {window.token} is missing")
+        path = path_inside(folder, relative, window.log_path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: sensor file of scene {window.token} is missing")
     read_pcd(folder / now.lidar_path)
     for name in FRONT_CAMERAS:
         require_whole_jpeg(folder / now.cameras[name].data_path)

@@ -13,7 +13,7 @@ import mmap
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from pathlib import Path
 
@@ -141,12 +141,35 @@ def read_shard(root: Path, name: str) -> Shard:
         if versions != (CACHE_FORMAT, SCENE_FORMAT):
             raise DatasetError(path, f"expected {(CACHE_FORMAT, SCENE_FORMAT)}, got {versions}; build the cache again")
         records = tuple(
-            SceneRecord(**{**record, "oddities": tuple(record.get("oddities", ()))}) for record in index["records"]
+            _checked(SceneRecord(**{**record, "oddities": tuple(record.get("oddities", ()))}))
+            for record in index["records"]
         )
         skipped = tuple(SkippedScene(**entry) for entry in index["skipped"])
-        return Shard(index["name"], index["source"], index["sha256"], records, skipped)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        if index["name"] != name:
+            raise TypeError(f"expected the index of {name!r}, got {str(index['name'])[:80]!r}")
+        return Shard(name, str(index["source"]), str(index["sha256"]), records, skipped)
+    except DatasetError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(path, f"torn cache index ({error}); build the cache again") from error
+
+
+def _checked(record: SceneRecord) -> SceneRecord:
+    """A record whose names are text and whose places are numbers within a file.
+
+    Raises:
+        TypeError: naming the field at fault.
+    """
+    kinds = {"str": str, "int": int}
+    for field in fields(record):
+        if field.type not in kinds:
+            continue
+        value, kind = getattr(record, field.name), kinds[str(field.type)]
+        if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 2**63):
+            raise TypeError(f"{field.name}: expected {kind.__name__}, got {type(value).__name__}")
+    if not all(isinstance(oddity, str) for oddity in record.oddities):
+        raise TypeError("oddities: expected texts")
+    return record
 
 
 def shard_problem(root: Path, shard: Shard) -> str | None:

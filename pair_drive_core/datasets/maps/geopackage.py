@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,13 +16,14 @@ from shapely.geometry.base import BaseGeometry
 
 from pair_drive_core.datasets.atomic import whole_file
 from pair_drive_core.datasets.errors import DatasetError
-
-Cell = str | int | float | None
+from pair_drive_core.datasets.maps.sqlite_tables import Cell, Tables, quoted
+from pair_drive_core.datasets.maps.well_known_binary import check_wkb
 
 _APPLICATION_ID = 0x47504B47
 _USER_VERSION = 10200
 _ENVELOPE_DOUBLES = (0, 4, 6, 6, 8)
 _LITTLE_ENDIAN = 1
+_EPSG = re.compile(r"epsg:\d{4,6}", re.IGNORECASE)
 _WGS84 = (
     'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],'
     'UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
@@ -86,19 +88,17 @@ class GeoPackage:
             raise FileNotFoundError(f"{path}: no such map file")
         self._path = path
         try:
-            with closing(self._connect()) as connection:
-                rows = connection.execute("SELECT table_name, data_type FROM gpkg_contents").fetchall()
-                srs = connection.execute(
-                    "SELECT c.table_name, c.column_name, s.organization, s.organization_coordsys_id "
-                    "FROM gpkg_geometry_columns c JOIN gpkg_spatial_ref_sys s ON s.srs_id = c.srs_id"
-                ).fetchall()
-        except sqlite3.DatabaseError as error:
+            with closing(Tables(path)) as tables:
+                rows = tables.rows("gpkg_contents", ("table_name", "data_type"))
+                columns = tables.rows("gpkg_geometry_columns", ("table_name", "column_name", "srs_id"))
+                systems = tables.rows("gpkg_spatial_ref_sys", ("srs_id", "organization", "organization_coordsys_id"))
+        except (sqlite3.Error, ValueError) as error:
             raise DatasetError(path, f"expected a GeoPackage ({error})") from error
+        names = {
+            srs_id: f"{organization!r}:{number!r}".replace("'", "").lower() for srs_id, organization, number in systems
+        }
         self._layers = {str(name): str(kind) for name, kind in rows}
-        self._geometry = {str(t): (str(c), f"{o}:{i}".lower()) for t, c, o, i in srs}
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        self._geometry = {str(t): (str(c), names[srs_id]) for t, c, srs_id in columns if srs_id in names}
 
     def read(self, layer: str, columns: Sequence[str], crs: str | None = None) -> list[Feature]:
         """Read a layer in the order of its feature ids.
@@ -113,38 +113,47 @@ class GeoPackage:
         """
         if layer not in self._layers:
             raise DatasetError(self._path, f"the map has no layer {layer!r}; it has {sorted(self._layers)}")
-        with closing(self._connect()) as connection:
-            info = connection.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
-            present = {str(row[1]): bool(row[5]) for row in info}
-            absent = [name for name in columns if name not in present]
-            if absent:
-                raise DatasetError(self._path, f"layer {layer!r} has no column {absent}; it has {sorted(present)}")
-            key = next((name for name, primary in present.items() if primary), "rowid")
-            geometry, stored_crs = self._geometry.get(layer, (None, None))
-            names = [key, *([geometry] if geometry else []), *columns]
-            sql = f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(layer)} ORDER BY {_quoted(key)}"
-            try:
-                rows = connection.execute(sql).fetchall()
-            except sqlite3.DatabaseError as error:
-                raise DatasetError(self._path, f"layer {layer!r} cannot be read ({error})") from error
+        geometry, stored_crs = self._geometry.get(layer, (None, None))
+        try:
+            with closing(Tables(self._path)) as tables:
+                present = tables.columns(layer)
+                absent = [name for name in columns if name not in present]
+                if absent:
+                    raise DatasetError(self._path, f"layer {layer!r} has no column {absent}; it has {sorted(present)}")
+                key = next((name for name, primary in present.items() if primary), "rowid")
+                rows = tables.rows(layer, [key, *([geometry] if geometry else []), *columns], key)
+            fids = [_fid(row[0]) for row in rows]
+        except DatasetError:
+            raise
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise DatasetError(self._path, f"layer {layer!r} cannot be read ({error})") from error
         shapes = self._geometries([row[1] for row in rows], layer, stored_crs, crs) if geometry else [None] * len(rows)
         first = 2 if geometry else 1
         return [
-            Feature(int(row[0]), shape, dict(zip(columns, row[first:], strict=True)))
-            for row, shape in zip(rows, shapes, strict=True)
+            Feature(fid, shape, dict(zip(columns, row[first:], strict=True)))
+            for fid, row, shape in zip(fids, rows, shapes, strict=True)
         ]
 
     def _geometries(
-        self, blobs: Sequence[bytes | None], layer: str, stored_crs: str | None, crs: str | None
+        self, blobs: Sequence[Cell], layer: str, stored_crs: str | None, crs: str | None
     ) -> list[BaseGeometry | None]:
         try:
             parsed = shapely.from_wkb([None if blob is None else _wkb(blob) for blob in blobs])
             shapes = list(shapely.force_2d(parsed))
-        except (shapely.errors.GEOSException, struct.error, ValueError, IndexError) as error:
+        except (shapely.errors.GEOSException, struct.error, ValueError, IndexError, TypeError) as error:
             raise DatasetError(self._path, f"layer {layer!r} holds malformed geometry ({error})") from error
         if crs is None or stored_crs is None or stored_crs == crs.lower():
             return shapes
-        return project(shapes, stored_crs, crs)
+        for name in (stored_crs, crs):
+            # pyproj takes whole pipelines and names of files, too.
+            if _EPSG.fullmatch(name) is None:
+                raise DatasetError(
+                    self._path, f"layer {layer!r}: expected a system such as epsg:32619, got {name[:80]!r}"
+                )
+        try:
+            return project(shapes, stored_crs, crs)
+        except pyproj.exceptions.ProjError as error:
+            raise DatasetError(self._path, f"layer {layer!r} cannot be projected ({error})") from error
 
 
 def project(shapes: Sequence[BaseGeometry | None], source_crs: str, target_crs: str) -> list[BaseGeometry | None]:
@@ -187,9 +196,9 @@ def write_geopackage(path: Path, layers: Iterable[Layer], crs: str) -> None:
 
 
 def _write_layer(connection: sqlite3.Connection, layer: Layer, srs_id: int) -> None:
-    columns = [f"{_quoted(name)} {kind}" for name, kind in layer.columns.items()]
+    columns = [f"{quoted(name)} {kind}" for name, kind in layer.columns.items()]
     geometry = [f"geom {layer.geometry_type}"] if layer.geometry_type else []
-    table = _quoted(layer.name)
+    table = quoted(layer.name)
     body = ", ".join(["fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL", *geometry, *columns])
     connection.execute(f"CREATE TABLE {table} ({body})")
     bounds: tuple[float | None, ...] = (None, None, None, None)
@@ -236,13 +245,17 @@ def _geometry_blob(shape: BaseGeometry | None, srs_id: int) -> bytes | None:
     return header + envelope + bytes(shapely.to_wkb(shape, byte_order=1, output_dimension=2))
 
 
-def _wkb(blob: bytes) -> bytes:
+def _fid(cell: Cell) -> int:
+    if not isinstance(cell, int):
+        raise ValueError(f"expected whole numbers as feature ids, got {type(cell).__name__}")
+    return cell
+
+
+def _wkb(blob: Cell) -> bytes:
     """The well-known binary within GeoPackage binary."""
-    if blob[:2] != b"GP":
+    if not isinstance(blob, bytes) or blob[:2] != b"GP":
         raise ValueError("expected geometry that starts with GP")
     envelope = (blob[3] >> 1) & 0b111
-    return blob[8 + 8 * _ENVELOPE_DOUBLES[envelope] :]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    wkb = blob[8 + 8 * _ENVELOPE_DOUBLES[envelope] :]
+    check_wkb(wkb)
+    return wkb

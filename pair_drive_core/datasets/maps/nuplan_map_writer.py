@@ -10,9 +10,10 @@ from pathlib import Path
 from shapely import LineString
 
 from pair_drive_core.datasets.atomic import write_bytes
-from pair_drive_core.datasets.maps.geopackage import Cell, Feature, Layer, project, write_geopackage
+from pair_drive_core.datasets.maps.geopackage import Feature, Layer, project, write_geopackage
 from pair_drive_core.datasets.maps.nuplan_map import MAP_LOCATIONS, MapLane, MapLaneConnector, NuplanMap
 from pair_drive_core.datasets.maps.nuplan_maps import AREA_LAYERS, MAP_VERSION
+from pair_drive_core.datasets.maps.sqlite_tables import Cell
 from pair_drive_core.scene import SceneError
 
 _NO_PAINT = 3

@@ -10,7 +10,8 @@ from pathlib import Path
 from shapely import LineString, MultiPolygon, Polygon
 
 from pair_drive_core.datasets.errors import DatasetError
-from pair_drive_core.datasets.maps.geopackage import Cell, Feature, GeoPackage
+from pair_drive_core.datasets.file_names import plain_name
+from pair_drive_core.datasets.maps.geopackage import Feature, GeoPackage
 from pair_drive_core.datasets.maps.nuplan_map import (
     MapArea,
     MapLane,
@@ -22,6 +23,7 @@ from pair_drive_core.datasets.maps.nuplan_map import (
     StopPolygonKind,
     Surface,
 )
+from pair_drive_core.datasets.maps.sqlite_tables import Cell
 
 MAP_VERSION = "nuplan-maps-v1.0"
 """Name of the registry file that lists the cities' versions."""
@@ -61,11 +63,12 @@ class NuplanMapLibrary:
             raise FileNotFoundError(f"{registry}: no such file; a nuPlan map folder holds one")
         try:
             content = json.loads(registry.read_text())
-            return self._root / location / str(content[location]["version"]) / "map.gpkg"
+            version = str(content[location]["version"])
         except KeyError as error:
             raise DatasetError(registry, f"names no map for {error}; it has {sorted(content)}") from error
-        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DatasetError(registry, f"expected cities with their versions ({error})") from error
+        return self._root / plain_name(location, registry) / plain_name(version, registry) / "map.gpkg"
 
     def load(self, location: str) -> NuplanMap:
         """The map of a city; read once.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.pictures import PictureError, RgbImage, decode_picture
 
 JPEG_QUALITY = 95
 """Quality at which pictures are written."""
@@ -30,7 +31,7 @@ _PCD_DTYPE = np.dtype(
 _PCD_KINDS = {"F": "f", "U": "u", "I": "i"}
 _PCD_FIELDS = ("x", "y", "z", "intensity", "ring", "lidar_info")
 
-RgbImage = npt.NDArray[np.uint8]
+_MAX_HEADER = 65536
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +90,14 @@ def read_jpeg(path: Path) -> RgbImage:
 
     Raises:
         FileNotFoundError: naming the file.
-        DatasetError: if the file is no picture.
+        DatasetError: if the file is no picture, or one of more pixels than cameras have.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: camera picture is missing")
-    bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise DatasetError(path, "expected a JPEG picture, got something that does not decode")
-    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    try:
+        return decode_picture(path.read_bytes())
+    except PictureError as error:
+        raise DatasetError(path, f"expected a JPEG picture: {error}") from error
 
 
 def require_whole_jpeg(path: Path) -> None:
@@ -155,18 +156,28 @@ def decode_pcd(content: bytes, source: Path | str) -> MergedPointCloud:
     try:
         table_type = np.dtype([(n, f"<{_PCD_KINDS[k]}{int(s)}") for n, s, k in zip(fields, sizes, kinds, strict=True)])
         count = int(header["POINTS"][0])
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+        rows, columns = (int(header.get(name, default)[0]) for name, default in (("HEIGHT", ["1"]), ("WIDTH", [count])))
+        each = {int(number) for number in header.get("COUNT", ["1"])}
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
         raise DatasetError(source, f"malformed PCD header ({error})") from error
+    if count < 0 or rows < 0 or rows * columns != count or each != {1}:
+        raise DatasetError(
+            source,
+            f"malformed PCD header (expected POINTS as WIDTH x HEIGHT, one number a field; got {count} points, "
+            f"{columns} x {rows}, numbers {sorted(each)[:4]})",
+        )
     wanted = table_type.itemsize * count
     if len(content) - start < wanted:
         raise DatasetError(source, f"expected {count} points ({wanted} bytes), got {len(content) - start} bytes")
     table = np.frombuffer(content, table_type, count=count, offset=start)
-    return MergedPointCloud(
-        np.stack([table[axis] for axis in ("x", "y", "z")], axis=-1).astype(np.float32),
-        table["intensity"].astype(np.float32),
-        table["ring"].astype(np.uint8),
-        table["lidar_info"].astype(np.uint8),
-    )
+    # Numbers that are none are found where sweeps are validated.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return MergedPointCloud(
+            np.stack([table[axis] for axis in ("x", "y", "z")], axis=-1).astype(np.float32),
+            table["intensity"].astype(np.float32),
+            table["ring"].astype(np.uint8),
+            table["lidar_info"].astype(np.uint8),
+        )
 
 
 def _pcd_header(content: bytes, source: Path | str) -> tuple[dict[str, list[str]], int]:
@@ -174,7 +185,7 @@ def _pcd_header(content: bytes, source: Path | str) -> tuple[dict[str, list[str]
     start = 0
     while "DATA" not in header:
         end = content.find(b"\n", start)
-        if end < 0 or end - start > 4096:
+        if not 0 <= end <= _MAX_HEADER:
             raise DatasetError(source, "expected a PCD header that ends with DATA binary")
         words = content[start:end].decode("ascii", errors="replace").split()
         start = end + 1

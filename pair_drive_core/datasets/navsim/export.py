@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.file_names import path_inside
 from pair_drive_core.datasets.maps.nuplan_map import NuplanMap
 from pair_drive_core.datasets.maps.nuplan_map_writer import write_map_folder
 from pair_drive_core.datasets.navsim.blobs import FrameBlobs
@@ -150,7 +151,7 @@ class FolderBlobs:
         return None if self._frame.lidar_path is None else self._bytes(self._frame.lidar_path)
 
     def _bytes(self, relative: str) -> bytes | None:
-        path = self._blobs / relative
+        path = path_inside(self._blobs, relative, f"frame {self._frame.token}")
         return path.read_bytes() if path.is_file() else None
 
 
@@ -161,5 +162,5 @@ def _write_blobs(frame: NavsimFrame, blobs: FrameBlobs, folder: Path) -> int:
     for relative, content in readings.items():
         if content is None:
             raise DatasetError(folder / relative, f"frame {frame.token} names this file, but there is no such reading")
-        write_bytes(folder / relative, content)
+        write_bytes(path_inside(folder, relative, f"frame {frame.token}"), content)
     return len(readings)

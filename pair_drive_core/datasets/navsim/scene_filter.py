@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ import yaml
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.file_names import plain_name
 from pair_drive_core.datasets.navsim.log import NavsimFrame
+from pair_drive_core.datasets.yaml_text import load_plain_yaml
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TARGET = "navsim.common.dataclasses.SceneFilter"
 
 
@@ -125,12 +127,20 @@ def read_scene_filter(path: Path) -> SceneFilter:
             continue
         expected = int if name in _NUMBERS else bool if name in _FLAGS else list
         if not isinstance(value, expected) or (name in _NUMBERS and isinstance(value, bool)):
-            raise DatasetError(path, f"{name}: expected {expected.__name__}, got {value!r}")
-        values[name] = tuple(str(item) for item in value) if isinstance(value, list) else value
+            raise DatasetError(path, f"{name}: expected {expected.__name__}, got {reprlib.repr(value)}")
+        values[name] = _texts(path, name, value) if isinstance(value, list) else value
     try:
         return SceneFilter(**values).validate()  # type: ignore[arg-type]
     except ValueError as error:
         raise DatasetError(path, str(error)) from error
+
+
+def _texts(path: Path, name: str, values: list[object]) -> tuple[str, ...]:
+    """A list of names; numbers may stand for text."""
+    wrong = [value for value in values if not isinstance(value, (str, int, float))]
+    if wrong:
+        raise DatasetError(path, f"{name}: expected names, got {reprlib.repr(wrong[0])}")
+    return tuple(str(value) for value in values)
 
 
 def read_split(path: Path) -> Split:
@@ -147,7 +157,9 @@ def read_split(path: Path) -> Split:
     filters = [entry["scene_filter"] for entry in entries if isinstance(entry, dict) and "scene_filter" in entry]
     if not isinstance(data_split, str) or len(filters) != 1:
         raise DatasetError(path, f"expected data_split and one scene_filter default, got keys {sorted(content)}")
-    return Split(path.stem, data_split, read_scene_filter(path.parent / "scene_filter" / f"{filters[0]}.yaml"))
+    named = plain_name(_texts(path, "scene_filter", filters)[0], path)
+    scene_filter = read_scene_filter(path.parent / "scene_filter" / f"{named}.yaml")
+    return Split(path.stem, plain_name(data_split, path), scene_filter)
 
 
 def write_split(split: Split, folder: Path) -> None:
@@ -177,9 +189,9 @@ def _read_mapping(path: Path) -> dict[str, object]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such split file")
     try:
-        content = yaml.load(path.read_text(), Loader=_LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = load_plain_yaml(path.read_text())
+    except ValueError as error:
         raise DatasetError(path, f"expected YAML ({error})") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise DatasetError(path, f"expected a mapping, got {type(content).__name__}")
     return content

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pair_drive_core.datasets.file_names import path_inside
 from pair_drive_core.datasets.maps.map_index import MapIndex
 from pair_drive_core.datasets.maps.scene_map import map_parts
 from pair_drive_core.datasets.navsim.blobs import MAX_INTENSITY, read_jpeg, read_pcd
@@ -269,7 +270,7 @@ def _global_states(frame: NavsimFrame, kinds: Sequence[int]) -> FloatArray:
 def _read_camera(frame: NavsimFrame, name: str, blobs: Path) -> CameraImage:
     if name not in frame.cameras:
         raise SceneError(f"frame {frame.token} has no camera {name}; it has {sorted(frame.cameras)}")
-    rgb = read_jpeg(blobs / frame.cameras[name].data_path)
+    rgb = read_jpeg(path_inside(blobs, frame.cameras[name].data_path, f"frame {frame.token}"))
     height, width = rgb.shape[:2]
     return CameraImage(camera_calibrations(frame, width, height)[name], rgb, frame.timestamp_us).validate()
 
@@ -286,7 +287,7 @@ def _tell_missing_sweeps(blobs: Path) -> None:
 def _read_lidar(frame: NavsimFrame, blobs: Path) -> LidarSweep:
     if frame.lidar_path is None:
         raise SceneError(f"frame {frame.token} has no LiDAR point cloud")
-    cloud = read_pcd(blobs / frame.lidar_path)
+    cloud = read_pcd(path_inside(blobs, frame.lidar_path, f"frame {frame.token}"))
     rotation = quaternion_to_matrix(frame.lidar_rotation)
     xyz = cloud.xyz
     if not (np.array_equal(rotation, np.eye(3)) and not frame.lidar_translation.any()):
