@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import reprlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping, config_to_mapping
@@ -24,6 +26,7 @@ FORMAT = "pair-drive checkpoint"
 FORMAT_VERSION = "1"
 _MAX_HEADER = 2**24
 _MAX_SETTING = 2**16
+_FREE_ELEMENTS = 2**16
 _UNBUILDABLE = (
     *(ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError),
     *(ArithmeticError, RuntimeError, MemoryError),
@@ -67,7 +70,7 @@ def save_checkpoint(path: Path, model: PairModel, training: Mapping[str, Any]) -
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Whatever the file says, nothing is built before its description fits its tensors.
+    """Read a checkpoint. Whatever the file says, nothing is built that is larger than its tensors.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -81,15 +84,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             _check_format(path, metadata)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
-            config = _config(path, metadata, len(shapes))
-            _check_shapes(path, _expected_shapes(path, config), shapes)
+            model = _built(path, _config(path, metadata, len(shapes)), sum(map(math.prod, shapes.values())))
+            _check_shapes(path, {name: tuple(t.shape) for name, t in model.state_dict().items()}, shapes)
             tensors = {name: file.get_tensor(name) for name in shapes}
     except SafetensorError as error:
         raise CheckpointError(
             f"{path}: expected a whole safetensors file, got one that cannot be read: {error}"
         ) from None
     training = _described(path, metadata, "training")
-    model = PairModel(config)
     _check_tensors(path, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return Checkpoint(model.eval(), training)
@@ -153,12 +155,48 @@ def _whole_numbers(value: object, name: str) -> Iterator[tuple[str, int]]:
         yield name, value
 
 
-def _expected_shapes(path: Path, config: PairConfig) -> Mapping[str, tuple[int, ...]]:
-    """What tensors such a model has. It is built without memory for them; what cannot be built at all is found here."""
+class _TooLargeError(ValueError):
+    """A model of more weights than its file holds."""
+
+
+class _Ration(TorchFunctionMode):
+    """While a model is built, its tensors together take no more than the file's own."""
+
+    def __init__(self, elements: int) -> None:
+        super().__init__()
+        # Some weights are drawn and then scaled, and there are a few buffers that are not saved.
+        self._left = 2 * elements + _FREE_ELEMENTS
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever the function gives
+        """Count what is about to be allocated."""
+        if func in _FACTORIES:
+            size = (kwargs or {}).get("size", args[0] if args and isinstance(args[0], Sequence) else args)
+            self._take(math.prod(abs(int(length)) for length in size))
+        elif func is Tensor.clone:
+            self._take(args[0].numel())
+        return func(*args, **(kwargs or {}))
+
+    def _take(self, elements: int) -> None:
+        self._left -= elements
+        if self._left < 0:
+            raise _TooLargeError(f"it has {-self._left} or more weights beyond those in the file")
+
+
+_FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
+
+
+def _built(path: Path, config: PairConfig, elements: int) -> PairModel:
+    """The model, or why there cannot be one of this description and this file."""
     try:
-        with torch.device("meta"), warnings.catch_warnings():
+        with _Ration(elements), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of networks without width
-            return {name: tuple(tensor.shape) for name, tensor in PairModel(config).state_dict().items()}
+            return PairModel(config)
     except _UNBUILDABLE as error:
         raise CheckpointError(
             f"{path}: its description does not fit this version of pair-drive: no model can be built of it "

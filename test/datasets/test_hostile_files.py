@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from pair_drive_core.datasets.cache.codec import decode_scene, encode_scene
-from pair_drive_core.datasets.cache.scene_cache import PackedScene, SceneCache, read_shard, write_shard
+from pair_drive_core.datasets.cache.scene_cache import PackedScene, read_shard, write_shard
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.maps.geopackage import Feature, GeoPackage, Layer, write_geopackage
 from pair_drive_core.datasets.maps.nuplan_maps import NuplanMapLibrary
@@ -99,7 +99,7 @@ def test_an_index_may_not_name_another_file(tmp_path, packed):
     for name in ("../outside", str(tmp_path / "outside"), 7):
         path.write_text(json.dumps({**index, "name": name}))
         with pytest.raises(DatasetError, match="expected the index of 'log'"):
-            SceneCache(tmp_path / "cache")
+            read_shard(tmp_path / "cache", "log")
 
 
 @pytest.mark.parametrize("field", ["token", "offset", "length", "crc32"])

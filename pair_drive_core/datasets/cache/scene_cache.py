@@ -21,6 +21,7 @@ from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.cache.codec import FORMAT as SCENE_FORMAT
 from pair_drive_core.datasets.cache.codec import decode_scene
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
+from pair_drive_core.datasets.file_names import plain_name
 from pair_drive_core.scene import Scene, SceneError
 
 CACHE_FORMAT = "pair_drive_scene_cache/1"
@@ -132,7 +133,7 @@ def read_shard(root: Path, name: str) -> Shard:
         FileNotFoundError: if the log is not in the cache.
         DatasetError: if the index is torn or of another version.
     """
-    path = _index_path(root, name)
+    path = _index_path(root, plain_name(name, root))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such cache index")
     try:
