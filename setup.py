@@ -39,7 +39,15 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["pair_drive_core", "pair_drive_core.*"]),
     package_data={
-        "pair_drive_core": ["py.typed", "checkpoints/*.safetensors", "**/*.cpp", "**/*.h", "**/*.hpp", "**/*.msg"]
+        "pair_drive_core": [
+            "py.typed",
+            "checkpoints/*.safetensors",
+            "**/*.cpp",
+            "**/*.h",
+            "**/*.hpp",
+            "**/*.msg",
+            "**/*.j2",
+        ]
     },
     ext_modules=[scorer],
     install_requires=requirements("base"),

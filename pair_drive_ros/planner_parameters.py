@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings, settings_from_parameters
+from pair_drive_core.driving.ego_odometry import TwistSource
+from pair_drive_core.driving.planner_settings import Pictures, PlannerKind, PlannerSettings, settings_from_parameters
 from pair_drive_core.driving.sensor_feed import Extrinsics
 from pair_drive_ros.parameters import Parameter, ParameterValue
 
@@ -41,6 +42,18 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
         choices=tuple(kind.value for kind in Extrinsics),
     ),
     Parameter("base_frame", _SETTINGS.base_frame, "Name of the ego frame (rear axle, on the ground) in /tf."),
+    Parameter(
+        "odometry_twist",
+        _SETTINGS.odometry_twist.value,
+        "Where the ego's velocity is taken from: the odometry's twist, or the change of its pose.",
+        choices=tuple(kind.value for kind in TwistSource),
+    ),
+    Parameter(
+        "pictures",
+        _SETTINGS.pictures.value,
+        "Whether K and D of camera_info hold for the pictures, or P; by_name: P for topics image_rect...",
+        choices=tuple(kind.value for kind in Pictures),
+    ),
     Parameter("sync.with_lidar", _SYNC.with_lidar, "Whether a LiDAR sweep must be there."),
     _sync("camera_tolerance_s", 0.0, 0.5, "Greatest difference between the stamps of cameras [s]."),
     _sync(
@@ -74,6 +87,7 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("mount.front", list(_MOUNT.front), _MOUNT_TEXT.format(_CAMERA_TEXT.format("front"))),
     Parameter("mount.front_right", list(_MOUNT.front_right), _MOUNT_TEXT.format(_CAMERA_TEXT.format("right-front"))),
     Parameter("mount.lidar", list(_MOUNT.lidar), _MOUNT_TEXT.format("the frame of the point clouds")),
+    Parameter("mount.odometry", list(_MOUNT.odometry), _MOUNT_TEXT.format("the odometry's child_frame_id")),
 )
 """What bag evaluation reads from a parameter file, too."""
 

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pair_drive_core.datasets.yaml_text import refuse_aliases
+from pair_drive_core.driving.ego_odometry import TwistSource
 from pair_drive_core.driving.guarded_planner import GuardedPlanner, one_line
 from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed, SensorMounts
@@ -52,6 +53,21 @@ class PlannerKind(str, Enum):
     CONSTANT_VELOCITY = "constant_velocity"
 
 
+class Pictures(str, Enum):
+    """Which numbers of camera_info hold for the pictures."""
+
+    BY_NAME = "by_name"
+    """P where the name of the topic says so, as image_proc has it (`image_rect`, `image_rect_color`); else K."""
+    RAW = "raw"
+    RECTIFIED = "rectified"
+
+    def are_rectified(self, topic: str) -> bool:
+        """Whether the pictures of a topic are rectified."""
+        if self is Pictures.BY_NAME:
+            return any(part.startswith("image_rect") or part == "rect" for part in topic.split("/"))
+        return self is Pictures.RECTIFIED
+
+
 @dataclass(frozen=True)
 class PlannerSettings:
     """Settings of the running planner.
@@ -63,6 +79,8 @@ class PlannerSettings:
         fallback_deceleration_mps2: of the comfortable stop.
         extrinsics: whether the sensors' places come from `mount` or from transforms.
         base_frame: name of the ego frame in the transforms.
+        odometry_twist: where the ego's velocity is taken from: the odometry's twist, or the change of its pose.
+        pictures: whether K and the distortion of camera_info hold for the pictures, or P.
         sync: tolerances of the synchroniser.
         guard: bounds of a plausible plan.
         mount: where the sensors sit.
@@ -74,6 +92,8 @@ class PlannerSettings:
     fallback_deceleration_mps2: float = 2.0
     extrinsics: Extrinsics = Extrinsics.PARAMETERS
     base_frame: str = "base_link"
+    odometry_twist: TwistSource = TwistSource.ODOMETRY
+    pictures: Pictures = Pictures.BY_NAME
     sync: SynchronizerConfig = field(default_factory=SynchronizerConfig)
     guard: GuardLimits = field(default_factory=GuardLimits)
     mount: SensorMounts = field(default_factory=SensorMounts)
@@ -92,9 +112,18 @@ class PlannerSettings:
             found.append(f"device: expected a torch device such as cpu or cuda:0, got {self.device!r}")
         return found
 
-    def feed(self) -> SensorFeed:
-        """A new feed with these tolerances and mounts."""
-        return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame)
+    def feed(self, picture_topics: Mapping[str, str] | None = None) -> SensorFeed:
+        """A new feed with these tolerances and mounts.
+
+        Args:
+            picture_topics: what the topic of a camera's pictures is really called, by NAVSIM name of the camera.
+        """
+        rectified = frozenset(
+            camera
+            for camera in self.sync.cameras
+            if self.pictures.are_rectified((picture_topics or {}).get(camera, ""))
+        )
+        return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame, self.odometry_twist, rectified)
 
     def guarded_planner(self) -> GuardedPlanner:
         """Load the planner, let it plan once and guard it.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pair_drive_core.driving.ego_odometry import EgoOdometry, TwistSource
 from pair_drive_core.driving.ego_track import US_PER_S, MotionSample
 from pair_drive_core.driving.messages import (
     MessageError,
@@ -21,7 +22,6 @@ from pair_drive_core.driving.messages import (
     driving_command,
     image_rgb,
     linear_acceleration,
-    motion_sample,
     mount_rotation,
     stamp_us,
 )
@@ -54,12 +54,14 @@ class SensorMounts:
         front: of CAM_F0.
         front_right: of CAM_R0.
         lidar: frame of the point clouds.
+        odometry: frame that the odometry speaks of (`child_frame_id`).
     """
 
     front_left: tuple[float, ...] = (1.55, 0.42, 1.55, 0.0, 0.0, math.radians(55.0))
     front: tuple[float, ...] = (1.66, 0.0, 1.55, 0.0, 0.0, 0.0)
     front_right: tuple[float, ...] = (1.55, -0.42, 1.55, 0.0, 0.0, math.radians(-55.0))
     lidar: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    odometry: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def of_camera(self, name: str) -> tuple[float, ...]:
         """Mount of a camera by its NAVSIM name."""
@@ -104,6 +106,8 @@ class SensorFeed:
         mounts: where the sensors sit.
         extrinsics: TF takes their places from transforms instead of from `mounts`.
         base_frame: name of the ego frame in the transforms.
+        twist: where the ego's velocity is taken from.
+        rectified: cameras whose pictures are rectified.
     """
 
     def __init__(
@@ -112,6 +116,8 @@ class SensorFeed:
         mounts: SensorMounts,
         extrinsics: Extrinsics = Extrinsics.PARAMETERS,
         base_frame: str = "base_link",
+        twist: TwistSource = TwistSource.ODOMETRY,
+        rectified: frozenset[str] = frozenset(),
     ) -> None:
         problems = mounts.problems()
         if problems:
@@ -119,9 +125,13 @@ class SensorFeed:
         self.synchronizer: Synchronizer[tuple[InputTopic, Any]] = Synchronizer(config)
         self.report = FeedReport()
         self.odometry_frame = ""
+        self.odometry_child_frame = ""
+        self.last_motion: MotionSample | None = None
         self._mounts = mounts
         self._extrinsics = extrinsics
         self._base_frame = base_frame
+        self._odometry = EgoOdometry(twist)
+        self._rectified = rectified
         self._transforms = TransformTree()
         self._frames: dict[str, str] = {}
         self._calibrations: dict[str, CameraCalibration] = {}
@@ -223,12 +233,18 @@ class SensorFeed:
         synchronizer = self.synchronizer
         if entry.kind is InputKind.CAMERA_INFO:
             mount = self._mounts.of_camera(entry.camera)
-            self._calibrations[entry.camera] = camera_calibration(message, entry.camera, mount)
+            self._calibrations[entry.camera] = camera_calibration(
+                message, entry.camera, mount, rectified=entry.camera in self._rectified
+            )
             self._frames[entry.camera] = str(message.header.frame_id)
         elif entry.kind is InputKind.TRANSFORMS:
-            self._transforms.add(message)
+            # Transforms that nobody asks for may be whatever they like.
+            if self._extrinsics is Extrinsics.TF:
+                self._transforms.add(message)
         elif entry.kind is InputKind.ODOMETRY:
-            synchronizer.add_motion(motion_sample(message))
+            self.odometry_child_frame = str(message.child_frame_id).lstrip("/")
+            self.last_motion = self._odometry.motion(message, self._ego_from_odometry())
+            synchronizer.add_motion(self.last_motion)
             self.odometry_frame = str(message.header.frame_id)
         elif entry.kind is InputKind.ACCELERATION:
             synchronizer.add_acceleration(stamp_us(message.header.stamp), linear_acceleration(message))
@@ -268,6 +284,22 @@ class SensorFeed:
         pose = self._transforms.lookup(self._base_frame, frame)
         if pose is None:
             raise MessageError(f"no transform from {frame!r} to {self._base_frame!r}")
+        return pose
+
+    def _ego_from_odometry(self) -> FloatArray | None:
+        """Transform from the frame that the odometry speaks of into the ego frame; None where they are the same.
+
+        Raises:
+            MessageError: if the frame is not connected to the ego frame.
+        """
+        frame = self.odometry_child_frame
+        if self._extrinsics is Extrinsics.TF:
+            return None if frame in ("", self._base_frame.lstrip("/")) else self._ego_from(frame)
+        mount = self._mounts.odometry
+        if not any(mount):
+            return None
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = mount_rotation(*mount[3:]), mount[:3]
         return pose
 
     def _refuse(self, entry: InputTopic, error: MessageError) -> None:

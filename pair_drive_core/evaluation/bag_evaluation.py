@@ -15,7 +15,8 @@ from torch import Tensor
 from pair_drive_core.driving.latency import LatencySummary
 from pair_drive_core.driving.planner_settings import PlannerSettings
 from pair_drive_core.evaluation.bag_reader import BagError, open_bag
-from pair_drive_core.evaluation.bag_replay import Replay, ReplayedPlan, ReplayWatcher, replay
+from pair_drive_core.evaluation.bag_replay import Replay, ReplayedPlan, ReplayOptions, ReplayWatcher, replay
+from pair_drive_core.evaluation.bag_shadow import Agreement, ShadowPlan, agreements, shadow_plans
 from pair_drive_core.planning.pdm_closed import pdm_references
 from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.scene import Scene
@@ -63,7 +64,13 @@ class BagReport:
         frames: frames of the reference camera.
         dropped: frames for which no plan was made now.
         live_dropped: frames without a recorded plan; None where nothing was planned live.
-        drop_reasons: counters of the synchroniser.
+        drop_reasons: why frames have no plan, and readings that came out of order.
+        skipped: messages that could not be used: topic, index, stamp, reason.
+        notes: what is unusual about the recording, one line each.
+        duration_s: length of the recording, by the odometry.
+        wall_s: time that reading, decoding and planning took.
+        agreement: plans against the path really driven.
+        shadow: every plan.
     """
 
     bag: str
@@ -82,6 +89,17 @@ class BagReport:
     dropped: int
     live_dropped: int | None
     drop_reasons: dict[str, int] = field(default_factory=dict)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    duration_s: float = 0.0
+    wall_s: float = 0.0
+    agreement: list[Agreement] = field(default_factory=list)
+    shadow: list[ShadowPlan] = field(default_factory=list)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of the recording that a second of work is enough for."""
+        return self.duration_s / self.wall_s if self.wall_s > 0.0 else math.nan
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; numbers that are not there are null."""
@@ -95,6 +113,7 @@ def evaluate_bag(
     metric: Metric = Metric.V1,
     remaps: Mapping[str, str] | None = None,
     watcher: ReplayWatcher | None = None,
+    options: ReplayOptions | None = None,
 ) -> tuple[BagReport, Replay]:
     """Run the planner on a recording and score its plans.
 
@@ -102,8 +121,9 @@ def evaluate_bag(
         path: the recording.
         settings: of planner and synchroniser.
         metric: which scorer.
-        remaps: see `replay`.
+        remaps: absolute topic names of the recording by the planner's own relative ones; beside those of `options`.
         watcher: see `replay`.
+        options: how the recording is read.
 
     Raises:
         BagError: for a recording that cannot be read or lacks what is needed.
@@ -112,7 +132,9 @@ def evaluate_bag(
     # The recording first: it is cheap to open, and wrong paths are the commonest mistake.
     with open_bag(path) as bag:
         planner = settings.guarded_planner()
-        outcome = replay(bag, settings.feed(), planner, remaps or {}, watcher)
+        options = options or ReplayOptions()
+        options = replace(options, remaps={**options.remaps, **(remaps or {})})
+        outcome = replay(bag, settings, planner, options, watcher)
     reasons: dict[str, int] = {}
     sources = dict.fromkeys((source.value for source in PlanSource), 0)
     for planned in outcome.plans.values():
@@ -121,6 +143,7 @@ def evaluate_bag(
             kind = kind_of_reason(planned.result.reason)
             reasons[kind] = reasons.get(kind, 0) + 1
     rows, totals = score_replay(path, outcome, metric)
+    shadow = shadow_plans(outcome.plans, outcome.path)
     report = BagReport(
         bag=str(path),
         planner=planner.name,
@@ -138,6 +161,12 @@ def evaluate_bag(
         dropped=len(outcome.frame_stamps_us - set(outcome.plans)),
         live_dropped=outcome.live_missed if outcome.live.count else None,
         drop_reasons=dict(outcome.dropped),
+        skipped=[asdict(entry) for entry in outcome.skipped],
+        notes=list(outcome.notes),
+        duration_s=outcome.duration_s,
+        wall_s=outcome.wall_s,
+        agreement=agreements(shadow),
+        shadow=shadow,
     )
     return report, outcome
 
@@ -229,6 +258,6 @@ def _without_nan(value: Any) -> Any:  # noqa: ANN401 - plain JSON values
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_nan(entry) for entry in value]
     return value

@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pair_drive_core.datasets.cache.codec import decode_scene
+import numpy as np
+
+from pair_drive_core.driving.ego_odometry import twist_problem
+from pair_drive_core.driving.ego_track import MotionSample
 from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
 from pair_drive_core.driving.latency import Latencies
-from pair_drive_core.driving.messages import stamp_us
-from pair_drive_core.driving.sensor_feed import SensorFeed
-from pair_drive_core.driving.topics import INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC, InputKind, InputTopic, absolute
-from pair_drive_core.evaluation.bag_reader import Bag, BagError, BagMessage
-from pair_drive_core.scene import AgentInput, EgoStatus, Scene, SceneError
+from pair_drive_core.driving.messages.camera_info import camera_pose
+from pair_drive_core.driving.planner_settings import PlannerSettings
+from pair_drive_core.driving.sensor_feed import Extrinsics
+from pair_drive_core.driving.topics import PLAN_TOPIC, TRUTH_TOPIC, absolute
+from pair_drive_core.evaluation.bag_clocks import clock_findings
+from pair_drive_core.evaluation.bag_commands import DRIVEN, CommandSource, FixedCommand, driven_route, route_source
+from pair_drive_core.evaluation.bag_intake import Intake, LivePlans, ReadySet, SkippedMessage, read_path
+from pair_drive_core.evaluation.bag_reader import Bag, BagError
+from pair_drive_core.evaluation.bag_topics import BagInputs, find_inputs, has_commands
+from pair_drive_core.evaluation.read_ahead import ReadAhead
+from pair_drive_core.scene import AgentInput, CameraImage, DrivingCommand, EgoStatus, Scene
 
 PLAN_TYPE = "pair_drive_ros/msg/PlannedTrajectory"
 TRUTH_TYPE = "pair_drive_ros/msg/SceneTruth"
+COMMANDS = (*(command.name.lower() for command in DrivingCommand), DRIVEN)
+"""What `ReplayOptions.command` may be."""
+_ASSUMED_COMMAND = (
+    "no driving command in the recording: it follows the path that was driven afterwards; "
+    "--command or --route give another"
+)
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How a recording is read.
+
+    Attributes:
+        remaps: absolute topic names of the recording by the planner's own relative ones, where they differ.
+        command: one of `COMMANDS`; empty for the recording's own messages, or DRIVEN where it holds none.
+        route: GeoJSON file or topic of nav_msgs/Path that the command follows; empty for none.
+        route_origin: see `route_source`.
+        strict: whether a message that cannot be used is an error.
+    """
+
+    remaps: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    route: str = ""
+    route_origin: tuple[float, float] | None = None
+    strict: bool = False
+
+    def validate(self) -> ReplayOptions:
+        """Check what can be checked without a recording.
+
+        Raises:
+            ValueError: naming what is wrong.
+        """
+        if self.command and self.command not in COMMANDS:
+            raise ValueError(f"command: expected one of {', '.join(COMMANDS)}, got {self.command!r}")
+        if self.command and self.route:
+            raise ValueError(f"command {self.command!r} and route {self.route!r}: expected one of them")
+        return self
 
 
 @dataclass(frozen=True)
@@ -34,25 +81,6 @@ class ReplayedPlan:
 
 
 @dataclass
-class LivePlans:
-    """What the recording holds of the planner that ran while it was made.
-
-    Attributes:
-        count: plans.
-        fallbacks: how many of them were fallbacks.
-        compute: their compute times.
-        age: their ages at publication.
-        stamps_us: their t0.
-    """
-
-    count: int = 0
-    fallbacks: int = 0
-    compute: Latencies = field(default_factory=lambda: Latencies(1_000_000))
-    age: Latencies = field(default_factory=lambda: Latencies(1_000_000))
-    stamps_us: set[int] = field(default_factory=set)
-
-
-@dataclass
 class Replay:
     """Everything that came out of one pass over a recording.
 
@@ -60,10 +88,13 @@ class Replay:
         plans: by t0, us.
         scenes: ground truth by t0, us.
         live: the recorded plans.
-        frames: frames of the reference camera.
-        frame_stamps_us: their stamps.
+        frame_stamps_us: of the reference camera.
         dropped: sets and readings that did not become a plan, by reason.
         latency: feature building and networks, this time.
+        skipped: messages that could not be used.
+        notes: what is unusual about the recording, one line each.
+        path: the ego's motion.
+        wall_s: time that the pass took.
     """
 
     plans: dict[int, ReplayedPlan] = field(default_factory=dict)
@@ -72,11 +103,20 @@ class Replay:
     frame_stamps_us: set[int] = field(default_factory=set)
     dropped: Counter[str] = field(default_factory=Counter)
     latency: Latencies = field(default_factory=lambda: Latencies(1_000_000))
+    skipped: list[SkippedMessage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    path: list[MotionSample] = field(default_factory=list)
+    wall_s: float = 0.0
 
     @property
     def live_missed(self) -> int:
         """Frames of the reference camera for which the recording holds no plan."""
         return len(self.frame_stamps_us - self.live.stamps_us)
+
+    @property
+    def duration_s(self) -> float:
+        """Time from the first to the last reading of the odometry."""
+        return (self.path[-1].time_us - self.path[0].time_us) * 1e-6 if self.path else 0.0
 
 
 class ReplayWatcher:
@@ -88,122 +128,164 @@ class ReplayWatcher:
     def planned(self, agent_input: AgentInput, result: GuardedPlan) -> None:
         """A plan was made."""
 
+    def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
+        """The same, with where in the recording it was made."""
+
 
 def replay(
     bag: Bag,
-    feed: SensorFeed,
+    settings: PlannerSettings,
     planner: GuardedPlanner,
-    remaps: Mapping[str, str],
+    options: ReplayOptions | None = None,
     watcher: ReplayWatcher | None = None,
 ) -> Replay:
-    """Run the planner on all messages of a recording, as fast as it can.
+    """Run the planner on all messages of a recording, as fast as it can; reading and decoding go on meanwhile.
 
     Args:
         bag: the recording.
-        feed: a new feed.
+        settings: of feed and synchroniser.
         planner: the planner.
-        remaps: absolute topic names of the recording by the planner's own relative ones, where they differ.
+        options: how the recording is read.
         watcher: told of progress and plans.
 
     Raises:
-        BagError: for a topic that is missing or of another type, or a message that cannot be used.
+        BagError: for a topic that is missing or of another type, or a recording that leaves no plan at all.
     """
-    inputs = _input_names(bag, feed, remaps)
-    plan_topic, truth_topic = (remaps.get(name, absolute(name)) for name in (PLAN_TOPIC, TRUTH_TOPIC))
-    extras = ((plan_topic, PLAN_TYPE), (truth_topic, TRUTH_TYPE))
-    wanted = {*inputs, *(topic for topic, kind in extras if bag.topics.get(topic) == kind)}
-    reference = feed.synchronizer.config.reference_camera
+    options, watcher = (options or ReplayOptions()).validate(), watcher or ReplayWatcher()
+    assumed = not options.command and not options.route and not has_commands(bag, options.remaps)
+    if assumed:
+        options = dataclasses.replace(options, command=DRIVEN)
+    own_command = not options.command and not options.route
+    inputs = find_inputs(bag, settings, options.remaps, needs_command=own_command)
+    settings = dataclasses.replace(settings, sync=dataclasses.replace(settings.sync, cameras=inputs.cameras))
+    source = None if own_command else _command_source(bag, settings, inputs, options)
+    extras = ((PLAN_TOPIC, PLAN_TYPE), (TRUTH_TOPIC, TRUTH_TYPE))
+    named = [(options.remaps.get(name, absolute(name)), kind) for name, kind in extras]
+    plan_topic, truth_topic = (topic if bag.topics.get(topic) == kind else "" for topic, kind in named)
+    feed = settings.feed(inputs.pictures)
+    intake = Intake(bag, feed, inputs, source, plan_topic, truth_topic, strict=options.strict)
     outcome = Replay()
-    watcher = watcher or ReplayWatcher()
-    for done, message in enumerate(bag.messages(wanted), start=1):
-        entry = inputs.get(message.topic)
-        if entry is not None:
-            feed.receive(entry.name, message.message)
-            if entry.camera == reference and entry.kind in (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE):
-                outcome.frame_stamps_us.add(stamp_us(message.message.header.stamp))
-            _plan_complete_sets(feed, planner, outcome, watcher)
-            _refuse_unusable(bag, feed, inputs)
-        elif message.topic == truth_topic:
-            scene = _scene(bag, message)
-            outcome.scenes[scene.time_us] = scene
-        else:
-            _record_live(outcome.live, message)
-        watcher.progress(done)
-    report = feed.synchronizer.report
-    outcome.dropped = report.dropped + Counter({f"{name} out of order": n for name, n in report.refused.items()})
+    start = time.perf_counter()
+    with ReadAhead(intake.sets()) as ready_sets:
+        for ready in ready_sets:
+            _plan(ready, inputs, settings, planner, outcome, watcher)
+    outcome.wall_s = time.perf_counter() - start
+    _take_over(intake, outcome)
+    outcome.notes = _notes(bag, settings, inputs, intake, feed.odometry_child_frame)
+    if assumed:
+        outcome.notes.insert(0, _ASSUMED_COMMAND)
     if not outcome.plans:
-        counted = [f"{reason}: {count}" for reason, count in outcome.dropped.items()]
-        reasons = ", ".join([*feed.waiting_for, *counted]) or "no camera frames"
-        raise BagError(bag.path, f"no complete set of readings in {sum(map(bag.count, inputs))} messages ({reasons})")
+        # Causes first: what a set lacked at last is often the stream that suffers, not the one that is wrong.
+        reasons = [*intake.waited_for, *outcome.notes, *map(str, outcome.skipped[:3]), *_counted(outcome.dropped)]
+        reasons = reasons or ["no camera frames"]
+        total = sum(map(bag.count, inputs.topics))
+        raise BagError(bag.path, f"no complete set of readings in {total} messages ({'; '.join(reasons)})")
     return outcome
 
 
-def _input_names(bag: Bag, feed: SensorFeed, remaps: Mapping[str, str]) -> dict[str, InputTopic]:
-    """The planner's input topics by their names in the recording.
+def _plan(
+    ready: ReadySet,
+    inputs: BagInputs,
+    settings: PlannerSettings,
+    planner: GuardedPlanner,
+    outcome: Replay,
+    watcher: ReplayWatcher,
+) -> None:
+    agent_input = with_blind_cameras(ready.agent_input, inputs.missing_cameras, settings)
+    start = time.perf_counter()
+    planner.reset_if(ready.epoch)
+    result = planner.plan(agent_input)
+    outcome.latency.add(time.perf_counter() - start)
+    outcome.plans[agent_input.now.time_us] = ReplayedPlan(agent_input.now, result)
+    watcher.planned(agent_input, result)
+    watcher.recorded(dataclasses.replace(ready, agent_input=agent_input), result)
+    watcher.progress(ready.messages)
 
-    Raises:
-        BagError: naming all topics that are missing or of another type.
+
+def with_blind_cameras(agent_input: AgentInput, missing: tuple[str, ...], settings: PlannerSettings) -> AgentInput:
+    """Black pictures where a recording has no camera: the networks were made for three, and the report says so.
+
+    They have the size and the intrinsics of the reference camera's, without distortion, and look where the mounts say.
     """
-    unknown = sorted(set(remaps) - {*INPUT_TOPICS, PLAN_TOPIC, TRUTH_TOPIC})
-    if unknown:
-        raise BagError(bag.path, f"topic {unknown[0]!r} to remap: expected one of {', '.join(INPUT_TOPICS)}")
-    found: dict[str, InputTopic] = {}
-    problems = []
-    for name, entry in INPUT_TOPICS.items():
-        topic = remaps.get(name, absolute(name))
-        kind = bag.topics.get(topic)
-        if kind == entry.kind.value:
-            found[topic] = entry
-        elif kind is not None:
-            problems.append(f"topic {topic}: expected {entry.kind.value}, got {kind}")
-    present = {(entry.kind, entry.camera) for entry in found.values()}
-    for name, entry in INPUT_TOPICS.items():
-        pictures = {(InputKind.IMAGE, entry.camera), (InputKind.COMPRESSED_IMAGE, entry.camera)}
-        is_picture = (entry.kind, entry.camera) in pictures
-        optional = entry.kind in (InputKind.ACCELERATION, InputKind.TRANSFORMS) or (
-            entry.kind is InputKind.LIDAR and not feed.synchronizer.config.with_lidar
+    if not missing:
+        return agent_input
+    front = agent_input.cameras[settings.sync.reference_camera]
+    black = np.zeros_like(front.rgb)
+    blind = {}
+    for name in missing:
+        rotation, position = camera_pose(settings.mount.of_camera(name))
+        calibration = dataclasses.replace(
+            front.calibration, name=name, ego_r_camera=rotation, ego_t_camera=position, distortion=np.zeros(5)
         )
-        if optional or (entry.kind, entry.camera) in present or (is_picture and pictures & present):
-            continue
-        if entry.kind is not InputKind.COMPRESSED_IMAGE:
-            problems.append(f"topic {remaps.get(name, f'/{name}')}: expected {entry.kind.value}, found none")
-    if problems:
-        available = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(bag.topics.items())) or "nothing"
-        raise BagError(bag.path, f"{'; '.join(problems)}; the recording holds {available}")
-    return found
+        blind[name] = CameraImage(calibration, black, front.time_us)
+    return dataclasses.replace(agent_input, cameras={**agent_input.cameras, **blind})
 
 
-def _refuse_unusable(bag: Bag, feed: SensorFeed, inputs: Mapping[str, InputTopic]) -> None:
-    """In a recording a reading that cannot be used is a reason to stop: it will not get better."""
-    for topic, entry in inputs.items():
-        if entry.name in feed.report.last_error:
-            raise BagError(bag.path, f"topic {topic}: {feed.report.last_error[entry.name]}")
+def _command_source(bag: Bag, settings: PlannerSettings, inputs: BagInputs, options: ReplayOptions) -> CommandSource:
+    if options.route:
+        return route_source(bag, options.route, options.route_origin)
+    if options.command == DRIVEN:
+        return driven_route(bag, read_path(bag, settings.feed(), inputs))
+    return FixedCommand(DrivingCommand[options.command.upper()])
 
 
-def _plan_complete_sets(feed: SensorFeed, planner: GuardedPlanner, outcome: Replay, watcher: ReplayWatcher) -> None:
-    for readings in feed.take():
-        start = time.perf_counter()
-        agent_input = feed.decode(readings)
-        if agent_input is None:
-            continue
-        planner.reset_if(feed.synchronizer.report.time_jumps)
-        result = planner.plan(agent_input)
-        outcome.latency.add(time.perf_counter() - start)
-        outcome.plans[readings.time_us] = ReplayedPlan(agent_input.now, result)
-        watcher.planned(agent_input, result)
+def _take_over(intake: Intake, outcome: Replay) -> None:
+    """What the reading side knows, and why each frame without a plan has none."""
+    outcome.scenes, outcome.live, outcome.path = intake.scenes, intake.live, intake.path
+    outcome.frame_stamps_us, outcome.skipped = intake.frame_stamps_us, intake.skipped
+    synchroniser = intake.dropped
+    outcome.dropped = Counter(synchroniser)
+    if intake.unusable_us:
+        outcome.dropped["a reading that cannot be used"] += len(intake.unusable_us)
+    lost = len(intake.frame_stamps_us - set(outcome.plans))
+    explained = sum(n for reason, n in synchroniser.items() if not reason.endswith("out of order"))
+    rest = lost - explained - len(intake.unusable_us)
+    early = min(max(rest, 0), len(intake.uncalibrated_us - set(outcome.plans)))
+    if early:
+        outcome.dropped["before all cameras were calibrated"] += early
+    if rest > early:
+        reason = "incomplete at the end" if not intake.time_jumps else "forgotten at a time jump or the end"
+        outcome.dropped[reason] += rest - early
 
 
-def _scene(bag: Bag, message: BagMessage) -> Scene:
-    try:
-        return decode_scene(bytes(message.message.data))
-    except SceneError as error:
-        raise BagError(bag.path, f"topic {message.topic}: {error}") from None
+def _notes(bag: Bag, settings: PlannerSettings, inputs: BagInputs, intake: Intake, child_frame: str) -> list[str]:
+    """All that is unusual, one line each."""
+    notes = [*bag.notes, *bag.other_counts(set(inputs.topics)), *inputs.notes]
+    if inputs.missing_cameras:
+        notes.append(
+            f"out of distribution: no {', '.join(inputs.missing_cameras)} in the recording; the planner sees black "
+            "pictures there, and was trained with all cameras"
+        )
+    notes += clock_findings(intake.streams, settings.sync)
+    if intake.time_jumps:
+        notes.append(
+            f"time jumped {intake.time_jumps} times (stamps that leap or go back); all was forgotten each time"
+        )
+    problem = twist_problem(intake.path) if settings.odometry_twist.value == "odometry" else ""
+    if problem:
+        notes.append(problem)
+    if _is_other_frame(settings, child_frame):
+        notes.append(
+            f"the odometry speaks of {child_frame!r}, not of {settings.base_frame!r}: it is taken for the rear axle; "
+            "mount.odometry says where that frame sits"
+        )
+    rectified = {name for name in inputs.cameras if settings.pictures.are_rectified(inputs.pictures.get(name, ""))}
+    raw = sorted(intake.rectifiable - rectified)
+    if raw:
+        topics = ", ".join(f"{name} ({inputs.pictures.get(name, '')})" for name in raw)
+        notes.append(
+            f"{topics}: taken for raw pictures (K and distortion of camera_info), since the topic is not called "
+            "image_rect...; where they are rectified, pictures:=rectified takes P"
+        )
+    return notes
 
 
-def _record_live(live: LivePlans, message: BagMessage) -> None:
-    plan = message.message
-    live.count += 1
-    live.fallbacks += bool(plan.reason)
-    live.compute.add(stamp_us(plan.compute_time) * 1e-6)
-    live.age.add(stamp_us(plan.age) * 1e-6)
-    live.stamps_us.add(stamp_us(plan.header.stamp))
+def _is_other_frame(settings: PlannerSettings, child_frame: str) -> bool:
+    """Whether the odometry speaks of a frame whose place nobody has told."""
+    if settings.extrinsics is Extrinsics.TF or any(settings.mount.odometry):
+        return False
+    return child_frame not in ("", settings.base_frame.lstrip("/"))
+
+
+def _counted(reasons: Mapping[str, int]) -> list[str]:
+    return [f"{reason}: {count}" for reason, count in reasons.items()]

@@ -74,9 +74,15 @@ class PictureBook:
     _kept: list[tuple[float, int, Sight]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
-    def consider(self, agent_input: AgentInput, result: GuardedPlan) -> None:
-        """Keep a moment if it says more than those kept before."""
-        entry = (_interest(result), next(self._number), Sight(agent_input, result))
+    def consider(self, agent_input: AgentInput, result: GuardedPlan, interest: float | None = None) -> None:
+        """Keep a moment if it says more than those kept before.
+
+        Args:
+            agent_input: what the planner saw.
+            result: what it planned.
+            interest: how much it says; None: what its plan alone says.
+        """
+        entry = (_interest(result) if interest is None else interest, next(self._number), Sight(agent_input, result))
         near = [kept for kept in self._kept if self._is_near(kept[2], agent_input)]
         if near:
             if near[0][0] < entry[0]:
@@ -148,8 +154,8 @@ def scene_picture(sight: Sight, scene: Scene | None) -> bytes:
     axes = figure.add_subplot(grid[1, :])
     if scene is not None:
         _draw_scene(axes, scene)
-    _draw_lidar(axes, agent_input)
-    _draw_tree(axes, sight.result)
+    draw_lidar(axes, agent_input)
+    draw_tree(axes, sight.result)
     if plan.candidates is not None:
         colors = ScalarMappable(Normalize(0.0, 1.0), _TREE_COLORS)
         inset = axes.inset_axes((0.03, 0.09, 0.25, 0.025))
@@ -179,8 +185,8 @@ def camera_with_plan(image: CameraImage, result: GuardedPlan) -> _RGB:
     if leaves is not None:
         for poses, reward in zip(leaves.poses, leaves.reward.tolist(), strict=True):
             color = tuple(int(255 * value) for value in _TREE_COLORS(float(np.clip(reward, 0.0, 1.0)))[:3])
-            _draw_ground_line(picture, image, _dense(poses), color, max(1, thickness // 2))
-    _draw_ground_line(picture, image, _dense(result.plan.poses), _PLAN_RGB, 2 * thickness)
+            draw_ground_line(picture, image, dense_path(poses), color, max(1, thickness // 2))
+    draw_ground_line(picture, image, dense_path(result.plan.poses), _PLAN_RGB, 2 * thickness)
     return picture
 
 
@@ -201,9 +207,18 @@ def project_ground(image: CameraImage, points: FloatArray) -> tuple[FloatArray, 
     return pixels, holds & (depth > _NEAR_PLANE_M)
 
 
-def _draw_ground_line(
+def draw_ground_line(
     picture: _RGB, image: CameraImage, points: FloatArray, color: tuple[int, ...], thickness: int
 ) -> None:
+    """Draw a line on the ground into a picture; parts that the camera does not see are left out.
+
+    Args:
+        picture: drawn into.
+        image: for its calibration.
+        points: (P, 2), ego frame, m.
+        color: red green blue.
+        thickness: px.
+    """
     pixels, in_front = project_ground(image, points)
     limit = 4 * max(picture.shape)
     usable = in_front & (np.abs(pixels) < limit).all(1)
@@ -213,7 +228,7 @@ def _draw_ground_line(
             cv2.line(picture, start, end, color, thickness, cv2.LINE_AA)
 
 
-def _dense(poses: torch.Tensor) -> FloatArray:
+def dense_path(poses: torch.Tensor) -> FloatArray:
     """(P, 2): the path of a plan from the front bumper on, every few decimetres."""
     knots = Trajectory(poses.double()).with_start()[:, :2].numpy()
     steps = np.linspace(0.0, len(knots) - 1, 8 * (len(knots) - 1) + 1)
@@ -250,21 +265,23 @@ def _draw_scene(axes: Axes, scene: Scene) -> None:
     axes.add_patch(Polygon(box.numpy()[:, ::-1], closed=True, facecolor="#1e6ee6", edgecolor="black", zorder=3))
 
 
-def _draw_lidar(axes: Axes, agent_input: AgentInput) -> None:
+def draw_lidar(axes: Axes, agent_input: AgentInput) -> None:
+    """Points above the ground, seen from above."""
     if agent_input.lidar is not None:
         high = agent_input.lidar.points[agent_input.lidar.points[:, 2] > 0.3]
         axes.scatter(high[:, 1], high[:, 0], s=0.3, color="#555555", linewidths=0, zorder=2.5)
 
 
-def _draw_tree(axes: Axes, result: GuardedPlan) -> None:
+def draw_tree(axes: Axes, result: GuardedPlan) -> None:
+    """The leaves, the imitation branch's plan and the chosen one, seen from above."""
     plan = result.plan
     if plan.candidates is not None:
         for poses, reward in zip(plan.candidates.poses, plan.candidates.reward.tolist(), strict=True):
-            line = _dense(poses)
+            line = dense_path(poses)
             axes.plot(line[:, 1], line[:, 0], color=_TREE_COLORS(reward), linewidth=1.2, zorder=4)
-        imitation = _dense(plan.candidates.poses[plan.candidates.imitation_index])
+        imitation = dense_path(plan.candidates.poses[plan.candidates.imitation_index])
         axes.plot(imitation[:, 1], imitation[:, 0], color="#7b3fa0", linewidth=1.5, label="imitation", zorder=5)
-    line = _dense(plan.poses)
+    line = dense_path(plan.poses)
     axes.plot(line[:, 1], line[:, 0], color=np.array(_PLAN_RGB) / 255.0, linewidth=3.0, label="plan", zorder=6)
     axes.legend(loc="lower right", fontsize=8)
 

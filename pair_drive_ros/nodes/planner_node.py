@@ -154,7 +154,9 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - whatever a checkpoint raises is a reason not to configure
             return self._refuse_to_configure(refusal(error))
         self._uses_tf = settings.extrinsics is Extrinsics.TF
-        self._feed = settings.feed()
+        pictures = InputKind.COMPRESSED_IMAGE if self._settings.image_transport == "compressed" else InputKind.IMAGE
+        named = {e.camera: self.resolve_topic_name(name) for name, e in INPUT_TOPICS.items() if e.kind is pictures}
+        self._feed = settings.feed(named)
         self._health = PlannerHealth()
         self._configure_error = ""
         for kind, name in (

@@ -27,7 +27,7 @@ def quaternion(yaw):
 def odometry(time_s, x=0.0, yaw=0.0, speed=5.0):
     pose = Box(position=Box(x=x, y=0.0, z=0.0), orientation=quaternion(yaw))
     twist = Box(linear=Box(x=speed, y=0.0, z=0.0), angular=Box(x=0.0, y=0.0, z=0.0))
-    return Box(header=header(time_s), pose=Box(pose=pose), twist=Box(twist=twist))
+    return Box(header=header(time_s), child_frame_id="base_link", pose=Box(pose=pose), twist=Box(twist=twist))
 
 
 def acceleration(time_s):

@@ -1,5 +1,9 @@
 """A short recording of the town, written without ROS."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -64,3 +68,20 @@ class TownRecording:
 def town_recording(bag_types):
     """Built once; tests write their own bags from it."""
     return TownRecording(bag_types)
+
+
+@pytest.fixture(scope="session")
+def small_bags():
+    """The module `small_bags` of this folder, which is no package."""
+    path = Path(__file__).with_name("small_bags.py")
+    spec = importlib.util.spec_from_file_location("pair_drive_test_small_bags", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small_bag(small_bags, bag_types):
+    """`small_bag()` builds the messages of a short drive; see `small_bags.SmallBag`."""
+    return lambda **options: small_bags.SmallBag(bag_types, **options)

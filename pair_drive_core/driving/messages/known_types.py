@@ -6,8 +6,10 @@ installed with the core (a test holds both equal).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
+from rosbags.interfaces.typing import Typesdict
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -31,5 +33,12 @@ def own_types() -> dict[str, str]:
 def known_types() -> Typestore:
     """Those of ROS 2 Jazzy and this package's own."""
     store = standard_types()
-    store.register({k: v for kind, text in own_types().items() for k, v in get_types_from_msg(text, kind).items()})
+    store.register(_own_fields())
     return store
+
+
+@lru_cache(maxsize=1)
+def _own_fields() -> Typesdict:
+    return {
+        name: fields for kind, text in own_types().items() for name, fields in get_types_from_msg(text, kind).items()
+    }

@@ -75,6 +75,17 @@ def motion_sample(message: OdometryLike) -> MotionSample:
     return MotionSample(stamp_us(header.stamp), pose, velocity)
 
 
+def turn_rate(message: OdometryLike) -> float:
+    """Change of the heading, rad/s.
+
+    Raises:
+        MessageError: for a number that is not finite.
+    """
+    rate = float(message.twist.twist.angular.z)
+    _require_finite("odometry", np.array([rate]))
+    return rate
+
+
 def linear_acceleration(message: AccelLike) -> FloatArray:
     """(2,) acceleration in the ego frame, m/s^2.
 

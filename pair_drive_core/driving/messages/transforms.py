@@ -36,14 +36,20 @@ class TransformTree:
         self._parents: dict[str, tuple[str, FloatArray]] = {}
 
     def add(self, message: TransformsLike) -> None:
-        """Take in all transforms of a message.
+        """Take in all transforms of a message that are some.
 
         Raises:
-            MessageError: for a rotation that is none, or numbers that are not finite.
+            MessageError: naming those without a rotation or with numbers that are not finite; the others are taken.
         """
+        problems = []
         for entry in message.transforms:
             child = str(entry.child_frame_id).lstrip("/")
-            self._parents[child] = (str(entry.header.frame_id).lstrip("/"), _matrix(child, entry.transform))
+            try:
+                self._parents[child] = (str(entry.header.frame_id).lstrip("/"), _matrix(child, entry.transform))
+            except MessageError as error:
+                problems.append(str(error))
+        if problems:
+            raise MessageError("; ".join(problems))
 
     def lookup(self, target: str, source: str) -> FloatArray | None:
         """(4, 4) `target_T_source`, which maps coordinates of the source frame into the target frame.
@@ -81,7 +87,10 @@ def _matrix(name: str, transform: Any) -> FloatArray:  # noqa: ANN401 - geometry
     matrix = np.eye(4)
     matrix[:3, 3] = (t.x, t.y, t.z)
     if not abs(np.sqrt(x * x + y * y + z * z + w * w) - 1.0) <= _NORM_TOLERANCE or not np.isfinite(matrix).all():
-        raise MessageError(f"transform of {name!r}: expected finite numbers and a unit quaternion, got {t} {q}")
+        raise MessageError(
+            f"transform of {name!r}: expected finite numbers and a unit quaternion, got ({t.x}, {t.y}, {t.z}) "
+            f"({x}, {y}, {z}, {w})"
+        )
     matrix[:3, :3] = quat2mat((w, x, y, z))
     return matrix
 

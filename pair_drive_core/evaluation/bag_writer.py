@@ -1,0 +1,79 @@
+"""Plans of a replay as a recording of their own, with the topics of the live node."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.messages import bag_messages
+from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
+from pair_drive_core.driving.messages.known_types import known_types
+from pair_drive_core.driving.messages.trajectories import to_path, to_planned_trajectory
+from pair_drive_core.driving.topics import CANDIDATES_TOPIC, MARKERS_TOPIC, PATH_TOPIC, PLAN_TOPIC, absolute
+from pair_drive_core.evaluation.bag_intake import ReadySet
+from pair_drive_core.evaluation.bag_replay import ReplayWatcher
+
+
+class PlanWriter(ReplayWatcher):
+    """Writes every plan when it was made, by the clock of the recording, so that both play side by side.
+
+    The recording appears under its name when it is complete (`close`); until then it has a hidden one.
+
+    Args:
+        path: folder of the recording; must not be there yet.
+        planner: name of the planner.
+
+    Raises:
+        FileExistsError: if it is.
+    """
+
+    def __init__(self, path: Path, planner: str) -> None:
+        if path.exists():
+            raise FileExistsError(f"{path}: expected a new folder for the recording, found one that exists")
+        self._path, self._planner = path, planner
+        self._partial = path.with_name(f".{path.name}.partial")
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._types = known_types()
+        self._make = bag_messages(self._types)
+        # The file inside is named after its folder, so the temporary name belongs to the folder around both.
+        self._writer = Writer(self._partial / path.name, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        self._writer.open()
+        self._connections: dict[str, Connection] = {}
+
+    def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
+        """Write a plan, its path, the leaves it was chosen from, and their markers."""
+        status = ready.agent_input.now
+        age_s = ready.logged_ns * 1e-9 - status.time_us * 1e-6
+        plan = to_planned_trajectory(self._make, result, status, ready.frame_id, age_s, self._planner)
+        self._write(PLAN_TOPIC, ready.logged_ns, plan)
+        self._write(PATH_TOPIC, ready.logged_ns, to_path(self._make, plan))
+        leaves = None
+        if result.plan.candidates is not None:
+            interval_s = result.plan.interval_s
+            leaves = to_candidates(self._make, result.plan.candidates, status, ready.frame_id, interval_s)
+            self._write(CANDIDATES_TOPIC, ready.logged_ns, leaves)
+        self._write(MARKERS_TOPIC, ready.logged_ns, to_markers(self._make, plan, leaves))
+
+    def close(self) -> None:
+        """Finish the file and put the recording into its place."""
+        self._writer.close()
+        (self._partial / self._path.name).rename(self._path)
+        self._partial.rmdir()
+
+    def discard(self) -> None:
+        """Leave nothing behind, as after an error."""
+        self._writer.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _write(self, name: str, logged_ns: int, message: Any) -> None:  # noqa: ANN401 - messages of rosbags
+        kind = message.__msgtype__
+        if name not in self._connections:
+            self._connections[name] = self._writer.add_connection(absolute(name), kind, typestore=self._types)
+        self._writer.write(self._connections[name], logged_ns, self._types.serialize_cdr(message, kind))
