@@ -4,13 +4,16 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ROS := source scripts/ros_env.sh
 
-.PHONY: help demo test setup build lint types tests train bench-score lock clean
+.PHONY: help demo closed-loop test setup build lint types tests train bench-score lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: build  ## drive a minute through the town, record a bag, evaluate it: out/demo/
 	@$(ROS) && $(PYTHON) scripts/demo.py
+
+closed-loop: build  ## 24 unseen towns x 50 s through planner, guard and follower over DDS: out/closed_loop/ (ARGS=...)
+	@$(ROS) && $(PYTHON) scripts/closed_loop.py $(ARGS)
 
 test: build lint types tests  ## linter, type checker, all tests
 

@@ -67,6 +67,13 @@ def start_process(ros_domain, tmp_path):
         log.close()
 
 
+@pytest.fixture(scope="session")
+def interface_packages():
+    """Environment variables with which processes find the message packages that have no wheel; built once."""
+    _require_ros()
+    return _beside("interface_packages").environment()
+
+
 @pytest.fixture
 def rig(peer):
     """Publishers of all inputs of the planner."""

@@ -59,7 +59,7 @@ class PlanReference:
 
     def __init__(self, plan: TimedPlan) -> None:
         self.start_us = plan.start_us
-        self._end_s = float(plan.time_s[-1])
+        self._start_s, self._end_s = float(plan.time_s[0]), float(plan.time_s[-1])
         self._path = _smooth_path(plan.poses)
         step = np.hypot(*np.diff(self._path[:, :2], axis=0).T)
         self._along = np.concatenate(([0.0], np.cumsum(step)))
@@ -87,7 +87,7 @@ class PlanReference:
         now_s = self.age_s(time_us)
         ahead_s = now_s + preview_s
         speed, later = self._speed_at(ahead_s), self._speed_at(ahead_s + _FEED_FORWARD_S)
-        distance = float(self._progress(min(max(now_s, 0.0), self._end_s)))
+        distance = float(self._progress(min(max(now_s, self._start_s), self._end_s)))
         return AlongPlan(distance, speed, (later - speed) / _FEED_FORWARD_S)
 
     def beside(self, pose: FloatArray) -> BesidePlan:
@@ -104,6 +104,11 @@ class PlanReference:
         distance = float(self._along[nearest]) + x * cos + y * sin
         return BesidePlan(distance, y * cos - x * sin, wrap(float(pose[2]) - heading))
 
+    def pose(self, distance_m: float) -> FloatArray:
+        """(3,) the path's place and heading at an arc length; m, rad."""
+        at = min(max(distance_m, 0.0), self.length_m)
+        return np.array([np.interp(at, self._along, self._path[:, column]) for column in range(3)])
+
     def curvature(self, distance_m: float) -> float:
         """Curvature of the path at a place, 1/m, left positive; 0 where it is too short to have one."""
         if self._curvature.size == 0:
@@ -111,7 +116,9 @@ class PlanReference:
         return float(np.interp(distance_m, self._curvature_at, self._curvature))
 
     def _speed_at(self, time_s: float) -> float:
-        return max(float(self._speed(max(time_s, 0.0))), 0.0) if time_s < self._end_s else 0.0
+        if time_s >= self._end_s:
+            return 0.0
+        return max(float(self._speed(max(time_s, self._start_s))), 0.0)
 
 
 def _smooth_path(poses: FloatArray) -> FloatArray:

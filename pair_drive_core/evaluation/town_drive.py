@@ -12,6 +12,7 @@ from pair_drive_core.evaluation.drive_meter import DriveMeter
 from pair_drive_core.geometry import relative_se2
 from pair_drive_core.planning.pdm_closed import pdm_reference
 from pair_drive_core.scene import PACIFICA, CameraImage, DrivingCommand, EgoStatus, LidarSweep, Scene
+from pair_drive_core.scene.sensors import FloatArray
 from pair_drive_core.scoring import Metric, PdmScores, score
 from pair_drive_core.simulation.commanded_vehicle import ActuatorCommand, obey
 from pair_drive_core.simulation.plan_follower import TimedPlan, follow
@@ -75,6 +76,11 @@ class TownDrive:
     def time_us(self) -> int:
         """Time of the last moment."""
         return round(self._simulator.now.time_s * _US_PER_S)
+
+    @property
+    def lane_rings(self) -> list[FloatArray]:
+        """(V, 2) open rings of all lanes and connectors, m."""
+        return [lane.ring for lane in self._cutter.map.network.lanes]
 
     @property
     def command(self) -> DrivingCommand:

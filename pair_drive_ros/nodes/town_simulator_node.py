@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
 from pair_drive_core.driving import topics
 from pair_drive_core.driving.messages import MessageError
@@ -28,6 +29,7 @@ from pair_drive_core.driving.messages.odometry import to_acceleration, to_odomet
 from pair_drive_core.driving.messages.point_clouds import to_point_cloud
 from pair_drive_core.driving.messages.scores import to_pdm_score
 from pair_drive_core.driving.messages.stamps import to_time
+from pair_drive_core.driving.messages.town_map import to_map_markers
 from pair_drive_core.driving.messages.trajectories import timed_plan
 from pair_drive_core.driving.messages.transforms import to_camera_transform, to_ego_transform, to_transforms
 from pair_drive_core.driving.messages.truth import to_scene_truth
@@ -135,6 +137,8 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
         self._lidar = self.create_publisher(PointCloud2, "lidar/points", sensor)
         self._truth = self.create_publisher(SceneTruth, topics.TRUTH_TOPIC, QoSProfile(depth=50))
         self._score = self.create_publisher(PdmScore, topics.SCORE_TOPIC, QoSProfile(depth=50))
+        self._map = self.create_publisher(MarkerArray, topics.MAP_TOPIC, latched)
+        self._map.publish(to_map_markers(ros_message, self._drive.lane_rings, ODOM_FRAME))
         self._images: dict[str, Any] = {}
         self._compressed: dict[str, Any] = {}
         self._infos: dict[str, Any] = {}
@@ -339,12 +343,13 @@ class TownSimulatorNode(Node):  # type: ignore[misc]
             self._sensors[name].set_fault(fault)
 
     def _wait_for_planner(self) -> None:
-        """Until enough subscribers listen to every kind of sensor and somebody plans."""
+        """Until enough subscribers listen to every kind of sensor and somebody plans (and follows, if asked for)."""
         if self._value["planner_wait_s"] == 0:
             return
         end = time.monotonic() + self._value["planner_wait_s"]
         while time.monotonic() < end:
-            if self._heard() and self.count_publishers(topics.PLAN_TOPIC):
+            needed = (topics.PLAN_TOPIC, *((topics.COMMAND_TOPIC,) if self._value["driver"] == "command" else ()))
+            if self._heard() and all(self.count_publishers(topic) for topic in needed):
                 # What is matched on this side may not be on the other.
                 self._spin_for(0.5)
                 return

@@ -14,8 +14,11 @@ import yaml
 
 from pair_drive_core.driving import topics
 from pair_drive_ros.nodes import (
+    autoware_adapter_node,
     bag_recorder_node,
+    rear_axle_node,
     route_command_node,
+    shadow_node,
     town_simulator_node,
     trajectory_follower_node,
 )
@@ -27,6 +30,9 @@ PARAMETERS = {
     "town_simulator_node": {parameter.name for parameter in town_simulator_node.PARAMETERS},
     "bag_recorder_node": {parameter.name for parameter in bag_recorder_node.PARAMETERS},
     "trajectory_follower_node": {parameter.name for parameter in trajectory_follower_node.FOLLOWER_PARAMETERS},
+    "route_command_node": {parameter.name for parameter in route_command_node.PARAMETERS},
+    "rear_axle_node": {parameter.name for parameter in rear_axle_node.PARAMETERS},
+    "autoware_adapter_node": {parameter.name for parameter in autoware_adapter_node.PARAMETERS},
 }
 
 
@@ -151,9 +157,71 @@ def test_the_follower_starts_with_its_file_and_its_topics_can_be_renamed(load):
     assert offered == {"odometry", topics.PLAN_TOPIC, *(v for v in vars(topics).values() if str(v)[:8] == "control/")}
 
 
+def nodes_of(entities):
+    """By executable: the node's own keywords; and the arguments of what is included, by launch file."""
+    nodes = {e.keywords["executable"]: e.keywords for e in entities if type(e).__name__ == "Node"}
+    included = {}
+    for entity in entities:
+        if type(entity).__name__ == "IncludeLaunchDescription":
+            path = entity.arguments[0].arguments[0].arguments[0]
+            included[path[-1]] = dict(entity.keywords["launch_arguments"])
+    return nodes, included
+
+
+@pytest.mark.parametrize("name", ["autoware.launch.py", "carla.launch.py"])
+def test_inside_other_systems_every_node_has_its_parameters_and_known_arguments(load, name):
+    arguments, started = load(name)
+    assert all("default_value" in entry and len(entry["description"]) > 10 for entry in arguments.values())
+    nodes, included = nodes_of(started())
+    for executable, keywords in nodes.items():
+        assert (ROOT / "pair_drive_ros" / "nodes" / "bin" / executable).is_file()
+        for group in keywords["parameters"]:
+            assert set(group) - {"use_sim_time"} <= PARAMETERS[executable]
+    for file, given in included.items():
+        assert set(given) <= set(load(file)[0])
+
+
+def test_autowares_names_are_joined_end_to_end(load):
+    _, started = load("autoware.launch.py")
+    nodes, included = nodes_of(started(use_sim_time="true"))
+    planner = included["planner.launch.py"]
+    route = dict(nodes["route_command_node"]["remappings"])
+    adapter = dict(nodes["autoware_adapter_node"]["remappings"])
+    assert planner["odometry_topic"] == "/localization/kinematic_state" == route["odometry"]
+    assert route["driving_command"] == planner["driving_command_topic"]
+    assert adapter["planning/trajectory"] == planner["trajectory_topic"]
+    assert adapter["planning/candidates"] == planner["candidates_topic"]
+    assert adapter["autoware/trajectory"] == "/planning/trajectory"
+    assert nodes["route_command_node"]["parameters"] == [{"use_sim_time": True}]
+
+
+def test_carlas_names_are_joined_end_to_end_and_one_control_is_given_back(load):
+    _, started = load("carla.launch.py")
+    nodes, included = nodes_of(started(role_name="hero", front_camera="rgb"))
+    planner, follower = included["planner.launch.py"], included["follower.launch.py"]
+    assert dict(nodes["rear_axle_node"]["remappings"])["odometry"] == "/carla/hero/odometry"
+    assert nodes["rear_axle_node"]["parameters"][1] == {"offset_m": 1.4, "vehicle_frame": "hero"}
+    assert planner["odometry_topic"] == follower["odometry_topic"] == "rear_axle/odometry"
+    assert planner["front_image_topic"] == "/carla/hero/rgb/image"
+    assert planner["front_left_info_topic"] == "/carla/hero/front_left/camera_info"
+    assert planner["use_sim_time"] == "true" == follower["use_sim_time"]
+    assert follower["carla_topic"] == "/carla/hero/vehicle_control_cmd" and "ackermann_drive_topic" not in follower
+    other = nodes_of(started(control="ackermann"))[1]["follower.launch.py"]
+    assert other["ackermann_drive_topic"] == "/carla/ego_vehicle/ackermann_cmd" and "carla_topic" not in other
+    with pytest.raises(ValueError, match="vehicle, ackermann"):
+        started(control="wheel")
+
+
 @pytest.mark.parametrize(
     ("name", "node"),
-    [("planner.yaml", "planner_node"), ("demo.yaml", "planner_node"), ("follower.yaml", "trajectory_follower_node")],
+    [
+        ("planner.yaml", "planner_node"),
+        ("demo.yaml", "planner_node"),
+        ("autoware.yaml", "planner_node"),
+        ("carla.yaml", "planner_node"),
+        ("follower.yaml", "trajectory_follower_node"),
+        ("carla_follower.yaml", "trajectory_follower_node"),
+    ],
 )
 def test_parameter_files_name_only_parameters_of_their_node(name, node):
     document = yaml.safe_load((ROOT / "config" / name).read_text())
@@ -187,6 +255,9 @@ def test_every_parameter_has_a_description_and_every_number_has_bounds():
         town_simulator_node.PARAMETERS,
         bag_recorder_node.PARAMETERS,
         route_command_node.PARAMETERS,
+        rear_axle_node.PARAMETERS,
+        autoware_adapter_node.PARAMETERS,
+        shadow_node.PARAMETERS,
         trajectory_follower_node.FOLLOWER_PARAMETERS,
     ):
         for parameter in module:

@@ -71,17 +71,17 @@ def to_markers(make: MakeMessage, plan: Any, candidates: Any | None) -> Any:  # 
         plan: the chosen plan, pair_drive_ros/PlannedTrajectory.
         candidates: the leaves it was chosen from, pair_drive_ros/CandidateTrajectories; None for planners without.
     """
-    markers = [_marker(make, plan.header, action=_DELETE_ALL)]
+    markers = [line_marker(make, plan.header, action=_DELETE_ALL)]
     for index, leaf in enumerate(candidates.candidates if candidates is not None else ()):
         color = (1.0 - leaf.reward, leaf.reward, 0.1, 0.6)
         points = [pose.position for pose in leaf.poses]
-        markers.append(_marker(make, plan.header, "tree", index, points, color, _LEAF_WIDTH_M))
+        markers.append(line_marker(make, plan.header, "tree", index, points, color, _LEAF_WIDTH_M))
     points = [point.pose.position for point in plan.points]
-    markers.append(_marker(make, plan.header, "plan", 0, points, (*_COLORS[plan.source], 1.0), _PLAN_WIDTH_M))
+    markers.append(line_marker(make, plan.header, "plan", 0, points, (*_COLORS[plan.source], 1.0), _PLAN_WIDTH_M))
     return make("visualization_msgs/msg/MarkerArray", markers=markers)
 
 
-def _marker(
+def line_marker(
     make: MakeMessage,
     header: Any,  # noqa: ANN401
     namespace: str = "",
@@ -90,8 +90,9 @@ def _marker(
     color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
     width_m: float = 0.0,
     action: int = _ADD,
+    lifetime_s: float = _LIFETIME_S,
 ) -> Any:  # noqa: ANN401
-    """A line strip that disappears by itself when plans stop coming."""
+    """A line strip that disappears by itself after `lifetime_s`, when plans stop coming say; 0 stays."""
     red, green, blue, alpha = color
     stamp = make("builtin_interfaces/msg/Time", sec=0, nanosec=0)
     still = make("geometry_msgs/msg/Pose", position=to_point(make, 0.0, 0.0), orientation=to_quaternion(make, 0.0))
@@ -111,7 +112,7 @@ def _marker(
         pose=still,
         scale=to_vector(make, width_m),
         color=make("std_msgs/msg/ColorRGBA", r=float(red), g=float(green), b=float(blue), a=float(alpha)),
-        lifetime=to_duration(make, _LIFETIME_S),
+        lifetime=to_duration(make, lifetime_s),
         frame_locked=False,
         points=points or [],
         colors=[],
