@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import nn
 
 from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone
+from pair_drive_core.models.bounds import AT_LEAST_ZERO, Bound
 from pair_drive_core.models.features import FeatureConfig
 from pair_drive_core.models.reward_world_model import RewardModelConfig, RewardReader, build_reward_model
 from pair_drive_core.models.transfuser import TransFuser, TransFuserConfig
@@ -49,6 +52,12 @@ class JoinConfig:
     group_size: int | None = None
     value_weight: float = 10.0
     margin: float = 0.0
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "group_size": Bound(2, 4096),
+        "value_weight": AT_LEAST_ZERO,
+        "margin": Bound(0.0, 1.0),
+    }
 
 
 @dataclass(frozen=True)

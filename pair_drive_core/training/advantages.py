@@ -8,6 +8,9 @@ from enum import Enum
 import torch
 from torch import Tensor
 
+EQUAL_REWARDS = 1e-6
+"""Rewards of a group that differ by less are equal."""
+
 
 class AdvantageScale(str, Enum):
     """What the distance from the group's mean reward is divided by."""
@@ -31,23 +34,32 @@ class EdgeAdvantages:
     weight: Tensor
 
 
-def group_advantages(rewards: Tensor, scale: AdvantageScale, fixed_scale: float = 0.25) -> Tensor:
-    """A_i = (r_i - mean r) / scale within each group.
+def group_advantages(
+    rewards: Tensor, scale: AdvantageScale, fixed_scale: float = 0.25, families: Tensor | None = None
+) -> Tensor:
+    """A_i = (r_i - mean r) / scale within each group, or within each family of a group.
 
     Args:
         rewards: (B, G), of all leaves of a group, the reference included.
         scale: what to divide by. `STANDARD` takes the population standard deviation; a group of equal rewards gets
             zeros.
         fixed_scale: the constant of `FIXED`.
+        families: (B, G) int64; leaves of one number in a group are compared with each other alone.
 
     Returns:
         (B, G).
     """
-    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    if families is None:
+        families = torch.zeros_like(rewards, dtype=torch.int64)
+    same = (families.unsqueeze(2) == families.unsqueeze(1)).to(rewards.dtype)
+    same = same / same.sum(2, keepdim=True)
+    centred = rewards - (same @ rewards.unsqueeze(2)).squeeze(2)
     if scale is AdvantageScale.FIXED:
         return centred / fixed_scale
-    deviation = centred.square().mean(dim=1, keepdim=True).sqrt()
-    return torch.where(deviation > 1e-6, centred / deviation.clamp(min=1e-6), torch.zeros_like(centred))
+    deviation = (same @ centred.square().unsqueeze(2)).squeeze(2).sqrt()
+    return torch.where(
+        deviation > EQUAL_REWARDS, centred / deviation.clamp(min=EQUAL_REWARDS), torch.zeros_like(centred)
+    )
 
 
 def edge_advantages(advantages: Tensor, edges: Tensor) -> EdgeAdvantages:

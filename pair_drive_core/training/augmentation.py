@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
+from pair_drive_core.models.bounds import AT_LEAST_ZERO, SHARE, Bound
 from pair_drive_core.models.features import Features
 
 
@@ -24,6 +27,13 @@ class AugmentationConfig:
     image_noise: float = 0.02
     lidar_drop: float = 0.1
     velocity_noise_mps: float = 0.1
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "brightness": SHARE,
+        "image_noise": AT_LEAST_ZERO,
+        "lidar_drop": Bound(0.0, 1.0, open_high=True),
+        "velocity_noise_mps": AT_LEAST_ZERO,
+    }
 
 
 def augment(features: Features, config: AugmentationConfig, generator: torch.Generator) -> Features:

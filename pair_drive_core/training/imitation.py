@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pair_drive_core.geometry import wrap_angle
+from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
 from pair_drive_core.models.transfuser import TransFuser
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
 from pair_drive_core.training.bev_targets import bev_loss
@@ -36,6 +39,13 @@ class ImitationConfig:
     bev_weight: float = 1.0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "epochs": AT_LEAST_ONE,
+        "batch_size": AT_LEAST_ONE,
+        "heading_weight": AT_LEAST_ZERO,
+        "bev_weight": AT_LEAST_ZERO,
+    }
 
 
 def imitation_loss(planned: Tensor, human: Tensor, heading_weight: float) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from pair_drive_core.models.bounds import SHARE, Bound
 from pair_drive_core.models.path_offsets import EDGES, OffsetConfig, apply_offsets, speed_scale
 
 
@@ -24,10 +27,12 @@ class ReferenceMix:
     perturbed_human: float = 0.2
     perturbed_imitation: float = 0.2
 
-    def __post_init__(self) -> None:
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {"human": SHARE, "perturbed_human": SHARE, "perturbed_imitation": SHARE}
+
+    def problems(self) -> list[str]:
+        """What is wrong with the shares together."""
         total = self.human + self.perturbed_human + self.perturbed_imitation
-        if min(self.human, self.perturbed_human, self.perturbed_imitation) < 0 or total > 1:
-            raise ValueError(f"reference shares: expected non-negative numbers of a sum of at most 1, got {total}")
+        return [] if not total > 1.0 + 1e-9 else [f"expected reference shares of a sum of at most 1, got {total:g}"]
 
 
 def random_offsets(reference: Tensor, count: int, config: OffsetConfig, generator: torch.Generator) -> Tensor:

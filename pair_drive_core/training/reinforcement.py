@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pair_drive_core.models.bev_backbone import BevFeatures
+from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
 from pair_drive_core.models.features import Features
 from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.models.tree import EdgeDistribution, TrajectoryTree
 from pair_drive_core.models.tree_sampler import Growth
-from pair_drive_core.training.advantages import EdgeAdvantages, edge_advantages, group_advantages
+from pair_drive_core.training.advantages import EQUAL_REWARDS, EdgeAdvantages, edge_advantages, group_advantages
 from pair_drive_core.training.epochs import count_updates, run_epochs
-from pair_drive_core.training.grpo import AdaptiveBeta, GrpoConfig, GrpoLoss, grpo_loss
+from pair_drive_core.training.grpo import AdaptiveBeta, GrpoConfig, GrpoLoss, grpo_loss, weighted_mean
 from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
@@ -52,6 +55,16 @@ class ReinforcementTrainingConfig:
     mix: ReferenceMix = field(default_factory=ReferenceMix)
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "epochs": AT_LEAST_ONE,
+        "batch_size": AT_LEAST_ONE,
+        "updates": AT_LEAST_ONE,
+        "exploration": AT_LEAST_ZERO,
+        "value_weight": AT_LEAST_ZERO,
+        "extra_candidates": AT_LEAST_ZERO,
+        "reward_weight": AT_LEAST_ZERO,
+    }
 
 
 @dataclass(frozen=True)
@@ -113,18 +126,36 @@ def roll_out(
     candidates = torch.cat((group, extra), dim=1)
     scored = rewards(scenes, candidates)
     total = scored.total[:, : group.shape[1]]
-    advantage = group_advantages(total, config.grpo.scale, config.grpo.fixed_scale)[:, 1:]
+    credit = credit_of(total, tree, config.grpo)
     return Rollout(
         features=features,
         bev=bev,
         tree=tree,
         previous=previous,
-        credit=edge_advantages(advantage, tree.edges),
+        credit=credit,
         candidates=candidates,
         sub_scores=scored.sub_scores,
         mean_reward=float(total[:, 1:].mean()),
         best_reward=float(total.amax(1).mean()),
     )
+
+
+def credit_of(total: Tensor, tree: TrajectoryTree, config: GrpoConfig) -> EdgeAdvantages:
+    """Advantages of the edges of trees whose leaves scored (B, G); the reference is one of the group.
+
+    Groups in which nothing can be learnt (see `GrpoConfig`) weigh nothing.
+    """
+    families = None
+    if config.within_intention:
+        # The reference has no intention: it stands with those that keep to it.
+        keep = torch.zeros_like(tree.intentions[:, :1, 0])
+        families = torch.cat((keep, tree.intentions[:, :, 0]), dim=1)
+    advantage = group_advantages(total, config.scale, config.fixed_scale, families)
+    credit = edge_advantages(advantage[:, 1:], tree.edges)
+    counted = total[:, 0] < config.train_below
+    if config.drop_equal_groups:
+        counted &= total.amax(1) - total.amin(1) > EQUAL_REWARDS
+    return EdgeAdvantages(credit.advantage, credit.weight * counted.reshape(-1, 1, 1))
 
 
 def update_loss(
@@ -143,6 +174,14 @@ def update_loss(
         beta,
     )
     return policy, reward_model_loss(branch.reward(bev, rollout.candidates), rollout.sub_scores)
+
+
+@torch.no_grad()
+def divergence_of(branch: ReinforcementBranch, rollout: Rollout, config: ReinforcementTrainingConfig) -> float:
+    """KL(the policy that grew the trees || the present one), nats an edge; told after the steps that it judges."""
+    bev = branch.backbone(rollout.features) if config.train_backbone else rollout.bev
+    present = branch.sampler.distribution(bev, rollout.tree)
+    return float(weighted_mean(present.kl_from(rollout.previous), rollout.credit.weight))
 
 
 def train_reinforcement(
@@ -184,11 +223,12 @@ def train_reinforcement(
         for _ in range(config.updates):
             policy, reward = update_loss(branch, rollout, config, beta.value)
             optimiser.step(policy.total + config.reward_weight * reward)
-        beta.update(float(policy.kl))
+        kl = divergence_of(branch, rollout, config)
+        beta.update(kl)
         return {
             "leaves": rollout.mean_reward,
             "best": rollout.best_reward,
-            "KL": float(policy.kl),
+            "KL": kl,
             "beta": beta.value,
             "entropy": float(policy.entropy),
             "BCE": float(reward.detach()),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
 from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
 from pair_drive_core.training.bev_targets import bev_loss
@@ -40,6 +43,13 @@ class RewardModelTrainingConfig:
     bev_weight: float = 0.5
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "epochs": AT_LEAST_ONE,
+        "batch_size": AT_LEAST_ONE,
+        "candidates": AT_LEAST_ZERO,
+        "bev_weight": AT_LEAST_ZERO,
+    }
 
 
 def reward_model_loss(logits: Tensor, sub_scores: Tensor) -> Tensor:

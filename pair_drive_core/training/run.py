@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pair_drive_core.models.checkpoint import save_checkpoint
 from pair_drive_core.models.configuration import config_to_mapping
-from pair_drive_core.models.pair_model import PairModel
+from pair_drive_core.models.pair_model import PairModel, ReinforcementBranch
 from pair_drive_core.models.reward_world_model import RewardFormula
 from pair_drive_core.training.calibration import Calibration, calibrate_margin
 from pair_drive_core.training.imitation import imitation_plans, train_imitation
@@ -94,9 +95,7 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
     watch.note("reinforcement")
 
     margins = calibrate_margin(model, calibration.samples, calibration_rewards)
-    kept = margins if max(margins.scores) >= max(before.scores) else before
-    if kept is before:
-        branch.load_state_dict(weights_before)
+    kept = keep_better(branch, weights_before, before, margins)
     model.config = replace(model.config, join=replace(model.config.join, margin=kept.best_margin))
     results = {
         metric.value: evaluate(model, held_out.samples, SimulatedRewards(held_out.scenes, metric))
@@ -107,6 +106,16 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
     calibrations = {"reward model": before, "reinforcement": margins}
     save_checkpoint(path, model, _description(settings, command, calibrations, results, watch.seconds))
     return TrainingReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
+
+
+def keep_better(
+    branch: ReinforcementBranch, earlier: Mapping[str, Tensor], before: Calibration, after: Calibration
+) -> Calibration:
+    """Put a branch back to its earlier weights if it planned better with them; answers the calibration that holds."""
+    if max(after.scores) >= max(before.scores):
+        return after
+    branch.load_state_dict(earlier)
+    return before
 
 
 def _description(

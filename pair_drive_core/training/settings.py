@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pair_drive_core.models.bounds import AT_LEAST_ZERO, Bound, require_bounds
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.models.pair_model import PairConfig
 from pair_drive_core.town.data.splits import TownSplit
@@ -51,15 +52,10 @@ class TrainingSettings:
     reward_model: RewardModelTrainingConfig = field(default_factory=RewardModelTrainingConfig)
     reinforcement: ReinforcementTrainingConfig = field(default_factory=ReinforcementTrainingConfig)
 
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {"seed": AT_LEAST_ZERO, "threads": Bound(1, 1024)}
+
     def __post_init__(self) -> None:
-        for name, least in (("threads", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigurationError(f"setting {name!r}: expected at least {least}, got {getattr(self, name)}")
-        for name in ("town", "calibration", "held_out"):
-            if getattr(self, name).scenes < 2:
-                raise ConfigurationError(
-                    f"setting '{name}.scenes': expected at least 2, got {getattr(self, name).scenes}"
-                )
+        require_bounds(self)
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings:

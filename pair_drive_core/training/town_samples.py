@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
+from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, SHARE, Bound
 from pair_drive_core.models.features import FeatureConfig, Features, assemble_features, build_features
 from pair_drive_core.models.ground_image import GroundView
 from pair_drive_core.scene import Scene
@@ -55,6 +57,19 @@ class TownDataConfig:
     displaced_share: float = 0.0
     displaced_m: float = 1.2
     displaced_slope: float = 0.08
+
+    BOUNDS: ClassVar[Mapping[str, Bound]] = {
+        "first_town": AT_LEAST_ZERO,
+        "scenes": Bound(2),
+        "scenes_a_town": AT_LEAST_ONE,
+        "simulated_s": Bound(7.0, 3600.0),
+        "standing_share": SHARE,
+        "full_picture_share": SHARE,
+        "full_picture_width_px": Bound(16, 4096),
+        "displaced_share": SHARE,
+        "displaced_m": AT_LEAST_ZERO,
+        "displaced_slope": Bound(0.0, 1.0),
+    }
 
 
 @dataclass(frozen=True)

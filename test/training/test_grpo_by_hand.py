@@ -114,3 +114,17 @@ def test_beta_follows_the_measured_kl():
     for _ in range(5):
         beta.update(0.001)
     assert beta.value == pytest.approx(0.05)
+
+
+def test_the_upper_side_of_the_clip_may_be_another_one():
+    """Ratio 1.5: capped at 1.2 or, where the upper epsilon is 0.28, at 1.28; the lower side stays at 0.8."""
+    log_prob, advantage = torch.tensor([1.5, 0.5]).log(), torch.tensor([1.0, -1.0])
+    objective = clipped_objective(log_prob, torch.zeros(2), advantage, 0.2, 0.28)
+    assert objective.tolist() == pytest.approx([1.28, -0.8])
+
+
+def test_families_are_told_from_their_own_mean():
+    """Families {1.0, 0.5} and {0.0}: 0.25 above, 0.25 below, alone."""
+    families = torch.tensor([[3, 3, 1]])
+    advantage = group_advantages(REWARDS, AdvantageScale.FIXED, 0.25, families)
+    assert advantage[0].tolist() == pytest.approx([1.0, -1.0, 0.0])
