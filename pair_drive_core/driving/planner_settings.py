@@ -26,6 +26,11 @@ from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT, load_planner
 
 _PARAMETERS_KEY = "ros__parameters"
 _MAX_PARAMETER_FILE = 2**20
+_YAML_ERRORS = (
+    *(YAMLError, ValueError, TypeError, AttributeError, ArithmeticError),
+    *(LookupError, AssertionError, RecursionError),
+)
+"""What the parser raises for text that is no YAML; LookupError for a version of YAML that there is not."""
 NODE_ONLY = frozenset(
     {
         "autostart",
@@ -202,7 +207,7 @@ def read_parameter_file(path: Path) -> PlannerSettings:
             raise ValueError(f"expected at most {_MAX_PARAMETER_FILE} characters, got {len(text)}")
         refuse_aliases(text)  # as ROS itself does
         document = YAML(typ="safe").load(text)
-    except (YAMLError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except _YAML_ERRORS as error:
         raise ConfigurationError(f"{path}: not YAML ({' '.join(str(error).split())[:400]})") from None
     groups = list(document.values()) if isinstance(document, Mapping) else []
     if not groups or not isinstance(groups[0], Mapping) or _PARAMETERS_KEY not in groups[0]:

@@ -89,3 +89,14 @@ def test_a_checkpoint_that_is_not_there_or_torn_is_refused_by_name(tmp_path, con
         path.write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=str(path)):
         PlannerSettings(checkpoint=str(path)).guarded_planner()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%YAML 9.9\n---\na: 1\n", "a: &a 1\nb: *a\n", "a: " + "[" * 2000, "/**: {ros__parameters: [1]}\n"],
+)
+def test_a_parameter_file_that_is_no_plain_yaml_is_refused(tmp_path, text):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"parameters\.yaml"):
+        read_parameter_file(path)
