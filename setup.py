@@ -42,6 +42,7 @@ setup(
         "pair_drive_core": [
             "py.typed",
             "checkpoints/*.safetensors",
+            "checkpoints/*.md",
             "**/*.cpp",
             "**/*.h",
             "**/*.hpp",

@@ -10,7 +10,7 @@ from pair_drive_core.models.checkpoint import load_checkpoint
 from pair_drive_core.models.pair_model import JoinConfig
 from pair_drive_core.policies.parallel import ParallelPlanner
 
-SHIPPED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "pair_town_small.safetensors"
+SHIPPED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "pair_town_nano.safetensors"
 """The checkpoint that comes with the package: small networks, trained on town scenes by `pair-drive train`."""
 
 

@@ -27,7 +27,7 @@ from pair_drive_core.training.reading import ReadingConfig, train_reading
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
 from pair_drive_core.training.tree_evaluation import PlannerMeans, calibrate, compare, grow_scenes
-from pair_drive_core.training.warm_start import take_over
+from pair_drive_core.training.warm_start import take_over, take_over_reinforcement
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class LayeredSettings:
         folder: of shards and states.
         checkpoint: to write.
         start: checkpoint whose imitation branch training starts from (`take_over`); empty starts from nothing.
-        model: both branches; the reward model reads layers.
+        model: both branches. A reward model that reads tokens comes, with its whole branch, from `start`: a new
+            imitation policy without retraining reinforcement (paper section 3.4).
         moments: how moments are taken and shown; towns of calibration and report show nobody displaced.
         town: towns that are learnt from.
         calibration: towns for the margin.
@@ -84,13 +85,19 @@ class LayeredSettings:
     reading: ReadingConfig = field(default_factory=ReadingConfig)
 
     def __post_init__(self) -> None:
-        if self.model.reinforcement.reward.reader is not RewardReader.LAYERS:
-            got = self.model.reinforcement.reward.reader.value
-            raise ValueError(f"model.reinforcement.reward.reader: expected 'layers' for this training, got {got!r}")
-        if self.model.imitation.backbone != self.model.reinforcement.backbone:
+        if self.reads_layers and self.model.imitation.backbone != self.model.reinforcement.backbone:
             raise ValueError("model: expected the same backbone in both branches, since one is a copy of the other")
+        if not self.reads_layers and not self.start:
+            raise ValueError("start: expected a checkpoint whose reward model reads tokens, got none")
+        if self.model.imitation.backbone.world_width < 1:
+            raise ValueError("model.imitation.backbone.world_width: expected at least 1, got 0")
         if not 1 <= self.reading_towns <= self.town.towns:
             raise ValueError(f"reading_towns: expected 1 to {self.town.towns}, got {self.reading_towns}")
+
+    @property
+    def reads_layers(self) -> bool:
+        """Whether the reward model learns to read what the backbone imagines."""
+        return self.model.reinforcement.reward.reader is RewardReader.LAYERS
 
 
 @dataclass(frozen=True)
@@ -127,13 +134,17 @@ def train_layered(settings: LayeredSettings, command: str, progress: Progress = 
     held_out = _shards(settings, settings.held_out, "held_out", calm, progress)
     watch.note("shards")
     model = PairModel(settings.model)
-    if settings.start:
-        take_over(model, load_checkpoint(Path(settings.start)).model)
+    earlier = load_checkpoint(Path(settings.start)).model if settings.start else None
+    if earlier is not None:
+        take_over(model, earlier)
     state = Path(settings.folder) / "perception.pt"
     PerceptionTraining(model.imitation, town, settings.perception, settings.seed, state).run(progress)
-    model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())
     watch.note("perception")
-    teach_reading(model, ShardSamples(town.folders[: settings.reading_towns]), settings, progress)
+    if settings.reads_layers:
+        model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())
+        teach_reading(model, ShardSamples(town.folders[: settings.reading_towns]), settings, progress)
+    elif earlier is not None:
+        take_over_reinforcement(model, earlier)
     watch.note("reading")
     grown = grow_scenes(model, calibration, progress)
     margin, scores = calibrate(grown)

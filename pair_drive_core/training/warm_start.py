@@ -10,7 +10,6 @@ from pair_drive_core.models.pair_model import PairModel
 _LIDAR_STEM = "backbone.lidar.stem.0.weight"
 
 
-@torch.no_grad()
 def take_over(model: PairModel, earlier: PairModel) -> list[str]:
     """Copy the imitation branch of an earlier model where names and shapes fit.
 
@@ -24,21 +23,40 @@ def take_over(model: PairModel, earlier: PairModel) -> list[str]:
     Returns:
         Names of the weights that start anew.
     """
-    mine, theirs = model.imitation.state_dict(), earlier.imitation.state_dict()
-    anew = []
-    for name, value in mine.items():
-        known = theirs.get(name)
-        if known is not None and known.shape == value.shape:
-            value.copy_(known)
-        elif known is not None and name == _LIDAR_STEM:
-            _extend_stem(value, known, earlier.config.imitation.backbone.lidar_sweeps)
-        else:
-            anew.append(name)
+    anew = _copy(model.imitation, earlier.imitation, earlier.config.imitation.backbone.lidar_sweeps)
     world = model.imitation.backbone.world
     if world is not None and earlier.imitation.backbone.world is None:
         for layer in (world.to_camera, world.to_lidar, world.to_map):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+    return anew
+
+
+def take_over_reinforcement(model: PairModel, earlier: PairModel) -> None:
+    """Copy the whole reinforcement branch of an earlier model; what it did not see, it goes on not seeing.
+
+    Raises:
+        ValueError: naming weights that the earlier branch does not have.
+    """
+    sweeps = earlier.config.reinforcement.backbone.lidar_sweeps
+    lacking = _copy(model.reinforcement, earlier.reinforcement, sweeps)
+    if lacking:
+        raise ValueError(f"the reinforcement branch of the start: expected all weights, {lacking[:3]} do not fit")
+
+
+@torch.no_grad()
+def _copy(mine: nn.Module, theirs: nn.Module, sweeps: int) -> list[str]:
+    """Weights of the same name and shape; answers the names of the others."""
+    known = theirs.state_dict()
+    anew = []
+    for name, value in mine.state_dict().items():
+        found = known.get(name)
+        if found is not None and found.shape == value.shape:
+            value.copy_(found)
+        elif found is not None and name == _LIDAR_STEM:
+            _extend_stem(value, found, sweeps)
+        else:
+            anew.append(name)
     return anew
 
 

@@ -35,20 +35,22 @@ def planner():
 
 def test_it_says_how_it_was_made():
     training = load_checkpoint(SHIPPED_CHECKPOINT).training
-    assert training["command"].startswith("pair-drive train --config config/train_town_small.yaml")
+    assert training["command"].startswith("pair-drive train --config config/train_nano.yaml")
     assert isinstance(training["seed"], int)
-    assert training["settings"]["town"]["split"] == "train"
-    assert training["settings"]["held_out"]["split"] == "test"
-    assert SHIPPED_CHECKPOINT.stat().st_size < 6e6
+    assert training["settings"]["town"]["first_layout"] + training["settings"]["town"]["towns"] <= 10_000
+    assert training["settings"]["held_out"]["first_layout"] >= 50_000
+    assert SHIPPED_CHECKPOINT.stat().st_size < 30e6
+    assert SHIPPED_CHECKPOINT.with_suffix(".md").is_file()
 
 
-@pytest.mark.parametrize("formula", ["pdms", "epdms"])
-def test_both_branches_together_beat_imitation_on_towns_never_seen(formula):
-    """As measured on 600 scenes when it was trained."""
-    held_out = load_checkpoint(SHIPPED_CHECKPOINT).training["held_out"][formula]
-    assert held_out["pair"]["score"] > held_out["imitation"]["score"] + 0.02
-    assert held_out["imitation"]["score"] > held_out["constant velocity"]["score"] + 0.1
-    assert held_out["best leaf"]["score"] >= held_out["pair"]["score"]
+@pytest.mark.parametrize("metric", ["pdms", "epdms"])
+def test_both_branches_together_beat_imitation_on_towns_never_seen(metric):
+    """As measured on 600 scenes when it was trained; the interval of the gain is above 0."""
+    held_out = load_checkpoint(SHIPPED_CHECKPOINT).training["held_out"]
+    gain, low, high = held_out["pair"][f"gain_{metric}"]
+    assert 0.0 < low < gain < high
+    assert held_out["pair"][metric] == pytest.approx(held_out["root"][metric] + gain, abs=1e-6)
+    assert held_out["best leaf"]["epdms"] >= held_out["pair"]["epdms"]
 
 
 def test_plans_resemble_driving(planner, moments):

@@ -17,7 +17,7 @@ from pair_drive_core.training.reading import ReadingConfig
 from pair_drive_core.training.settings import read_mapping
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig
-from pair_drive_core.training.warm_start import take_over
+from pair_drive_core.training.warm_start import take_over, take_over_reinforcement
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config"
 
@@ -109,9 +109,33 @@ def test_a_branch_that_is_taken_over_plans_as_before_whatever_the_past_was():
     model = PairModel(config).eval()
     anew = take_over(model, earlier)
     assert all(name.startswith("backbone.world.") for name in anew)
+    with pytest.raises(ValueError, match=r"reinforcement branch of the start: expected all weights, \['backbone.world"):
+        take_over_reinforcement(model, earlier)
     features = Features(torch.rand(2, 3, 32, 64), torch.rand(2, 2, 32, 32), torch.rand(2, 0, 32, 32), torch.rand(2, 8))
     present = dataclasses.replace(features, lidar=features.lidar[:, :1])
     assert torch.allclose(model.imitation(features), earlier.imitation(present), atol=1e-5)
+
+
+def test_a_reinforcement_branch_is_taken_over_and_judges_as_before():
+    torch.manual_seed(0)
+    tiny = tiny_config(group_size=5)
+    backbone = dataclasses.replace(tiny.imitation.backbone, lidar_sweeps=2)
+    earlier = PairModel(tiny).eval()
+    model = PairModel(
+        dataclasses.replace(
+            tiny,
+            features=dataclasses.replace(tiny.features, lidar_past_s=(0.5,)),
+            imitation=dataclasses.replace(tiny.imitation, backbone=backbone),
+            reinforcement=dataclasses.replace(tiny.reinforcement, backbone=backbone),
+        )
+    ).eval()
+    take_over_reinforcement(model, earlier)
+    features = Features(torch.rand(2, 3, 32, 64), torch.rand(2, 2, 32, 32), torch.rand(2, 0, 32, 32), torch.rand(2, 8))
+    present = dataclasses.replace(features, lidar=features.lidar[:, :1])
+    poses = torch.rand(2, 3, 8, 3)
+    one = model.reinforcement.reward.predict(model.reinforcement.backbone(features), poses).reward
+    other = earlier.reinforcement.reward.predict(earlier.reinforcement.backbone(present), poses).reward
+    assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_the_losses_of_a_small_set_fall(settings, report, tmp_path):
@@ -127,13 +151,18 @@ def test_the_losses_of_a_small_set_fall(settings, report, tmp_path):
 
 
 def test_the_settings_that_ship_are_read_and_wrong_ones_named():
-    values = read_mapping(CONFIGS / "train_nano.yaml")
-    assert values.pop("recipe") == "layers"
-    shipped = config_from_mapping(LayeredSettings, values)
-    assert sum(p.numel() for p in PairModel(shipped.model).parameters()) < 8_000_000
+    settings = []
+    for name in ("train_nano.yaml", "train_nano_fine.yaml"):
+        values = read_mapping(CONFIGS / name)
+        assert values.pop("recipe") == "layers"
+        settings.append(config_from_mapping(LayeredSettings, values))
+        assert sum(p.numel() for p in PairModel(settings[-1].model).parameters()) < 8_000_000
+    shipped, fine = settings
+    assert not shipped.reads_layers
+    assert fine.reads_layers
     with pytest.raises(ValueError, match="reading_towns: expected 1 to 144, got 145"):
         dataclasses.replace(shipped, reading_towns=145)
-    with pytest.raises(ValueError, match="expected 'layers'"):
-        LayeredSettings()
+    with pytest.raises(ValueError, match="start: expected a checkpoint"):
+        dataclasses.replace(shipped, start="")
     with pytest.raises(ValueError, match=r"perception\.updates: expected at least 1, got 0"):
         PerceptionConfig(updates=0)
