@@ -32,6 +32,7 @@ types: setup
 	@.venv/bin/mypy
 
 tests: build
+	@$(ROS) && $(PYTHON) test/interface_packages.py >/dev/null
 	@$(ROS) && OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2 --dist worksteal
 
 train: build  ## train the checkpoint that ships, on town scenes
