@@ -37,6 +37,7 @@ tests: build
 
 train: build  ## train the checkpoint that ships, on town scenes
 	@.venv/bin/pair-drive train --config config/train_town_small.yaml
+	@.venv/bin/pair-drive train --config config/train_nano.yaml
 
 bench-score: build  ## scorer throughput: a table
 	@$(PYTHON) test/benchmark/bench_score.py
