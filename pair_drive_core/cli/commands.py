@@ -37,7 +37,12 @@ COMMANDS = {
     "evaluate": Registration(
         "evaluate",
         "evaluate",
-        "Score the human, constant velocity, PDM-Closed and a learned planner on a benchmark (one-stage).",
+        "Score the human, constant velocity, PDM-Closed and a learned planner on a benchmark, in one stage or two.",
+    ),
+    "score": Registration(
+        "score",
+        "score",
+        "Score plans of any model: PDMS or EPDMS, one stage or two, as the official scripts do, without them.",
     ),
     "drive": Registration(
         "drive",

@@ -1,47 +1,36 @@
-"""`pair-drive evaluate`: planners on a benchmark, scored."""
+"""`pair-drive evaluate`: planners on a benchmark, scored; or their plans as a submission."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
-from pair_drive_core.cli.evaluate_towns import (
-    checkpoint_path,
-    parse_agents,
-    parse_layouts,
+from pair_drive_core.cli.evaluate_towns import checkpoint_path, parse_agents, parse_layouts, report_of, run_towns
+from pair_drive_core.cli.evaluate_towns import print_report as print_town_report
+from pair_drive_core.cli.scene_options import (
+    SOURCES,
     print_report,
-    report_of,
-    run_towns,
+    require_stages,
+    scene_progress,
+    scene_source,
+    torch_device,
 )
 from pair_drive_core.datasets.atomic import write_bytes
-from pair_drive_core.datasets.cache.scene_cache import SceneCache
-from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
-from pair_drive_core.datasets.navsim.scene_filter import read_split
-from pair_drive_core.evaluation.benchmark import BenchmarkReport, run_benchmark
-from pair_drive_core.evaluation.benchmark_scenes import (
-    BenchmarkScene,
-    SkippedBenchmarkScene,
-    cached_scenes,
-    navsim_scenes,
-    town_scenes,
-)
+from pair_drive_core.datasets.navsim.submissions import AUTHOR_KEYS, write_submission
+from pair_drive_core.datasets.parallel import Backend
+from pair_drive_core.evaluation.benchmark_scenes import SkippedBenchmarkScene
+from pair_drive_core.evaluation.scene_sources import NavsimSource
+from pair_drive_core.evaluation.score_runs import Contest, ScoreJob, plan_submission, score_source
+from pair_drive_core.evaluation.score_settings import ScoreSettings, Traffic
 from pair_drive_core.evaluation.town_agents import TownAgent
 from pair_drive_core.evaluation.town_scores import TownEvaluation
-from pair_drive_core.policies.loading import load_planner
-from pair_drive_core.scoring import Metric
+from pair_drive_core.scoring import HumanFilter, Metric
 from pair_drive_core.town.data.splits import TownSplit
-
-_FILE_COLUMNS = 120
-_SOURCES = "--town SPLIT, --layouts A-B, --cache DIR, or --data DIR with --split FILE"
 
 
 def evaluate(
@@ -51,80 +40,80 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="NAVSIM data set folder.")] = None,
     split: Annotated[Path | None, typer.Option(help="Its benchmark, train_test_split/<name>.yaml.")] = None,
     maps: Annotated[Path | None, typer.Option(help="Map folder; default: DATA/maps.")] = None,
+    synthetic_scenes: Annotated[Path | None, typer.Option(help="Folder of second-stage scenes.")] = None,
+    synthetic_sensors: Annotated[Path | None, typer.Option(help="Folder of their sensor files.")] = None,
+    one_stage: Annotated[bool, typer.Option("--one-stage", help="The first stage of a two-stage split alone.")] = False,
     layouts: Annotated[str | None, typer.Option(help="Towns by number, e.g. 50000-50019, also outside splits.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of --layouts: traffic, daylight and choice of moments.")] = 0,
     agent: Annotated[list[str] | None, typer.Option(help="Of --layouts, repeatable; default: all.")] = None,
     baseline: Annotated[str, typer.Option(help="Of --layouts: agent that gains are counted from.")] = "",
     rows: Annotated[Path | None, typer.Option(help="Of --layouts: write a CSV row a scene and agent.")] = None,
     against: Annotated[Path | None, typer.Option(help="Of --layouts: rows of a run to compare with.")] = None,
-    human_filter: Annotated[bool, typer.Option(help="Of --layouts: EPDMS forgives the human's own faults.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Of --layouts: processes.")] = 1,
     checkpoint: Annotated[str | None, typer.Option(help="Learned planner: FILE or 'shipped'; none: baselines.")] = None,
     device: Annotated[str, typer.Option(help="torch device of the learned planner.")] = "cpu",
     metric: Annotated[Metric, typer.Option(help="v1: PDMS, v2: EPDMS.")] = Metric.V2,
+    traffic: Annotated[
+        Traffic | None, typer.Option(help="v2: log, cv or idm; default: log, in two stages idm (both official).")
+    ] = None,
+    human_filter: Annotated[
+        HumanFilter | None, typer.Option(help="v2: fixed, old or off; default: fixed, for --layouts off.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(help="Only plan, and write the leaderboard's pickle (constant velocity without FILE)."),
+    ] = None,
+    team: Annotated[str, typer.Option(help="Team name in the submission.")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out and list unreadable scenes.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 1,
+    backend: Annotated[Backend, typer.Option(help="Where parts are scored.")] = Backend.PROCESSES,
 ) -> None:
-    """Score the human, constant velocity, PDM-Closed and a learned planner on a benchmark (one-stage)."""
-    skipped: list[SkippedBenchmarkScene] = []
-    sources = (("town", town), ("layouts", layouts), ("cache", cache), ("data", data))
-    given = [name for name, value in sources if value is not None]
-    if len(given) != 1 or (data is None) != (split is None):
-        raise ValueError(f"expected one source of scenes: {_SOURCES}; got {', '.join(given) or 'none'}")
+    """Score the human, constant velocity, PDM-Closed and a learned planner on a benchmark, in one stage or two."""
     file = checkpoint_path(checkpoint)
     if layouts is not None:
+        if any(value is not None for value in (town, cache, data, split)):
+            raise ValueError(f"expected one source of scenes: {SOURCES}, or --layouts A-B; got --layouts and another")
         agents = parse_agents(agent or [], file is not None)
-        wanted = TownEvaluation(parse_layouts(layouts), scenes, seed, agents, file, human_filter)
+        forgiving = human_filter is HumanFilter.FIXED
+        wanted = TownEvaluation(parse_layouts(layouts), scenes, seed, agents, file, forgiving)
         compared = baseline or (TownAgent.IMITATION if TownAgent.IMITATION in agents else agents[0]).value
-        found = report_of(run_towns(wanted, workers, rows), compared, against)
-        print_report(found, compared)
+        found = report_of(run_towns(wanted, workers or os.cpu_count() or 1, rows), compared, against)
+        print_town_report(found, compared)
         if out is not None:
             write_bytes(out, json.dumps(found, indent=2).encode())
         return
-    learned = None if file is None else load_planner(file, _device(device))
-    source: Iterator[BenchmarkScene]
-    if town is not None:
-        source = town_scenes(town, scenes)
-    elif cache is not None:
-        source = cached_scenes(SceneCache(cache))
-    else:
-        assert data is not None and split is not None
-        benchmark = read_split(split)
-        dataset = NavsimDataset(NavsimFolders.of(data, benchmark.data_split, maps), benchmark.scene_filter)
-        source = navsim_scenes(dataset, skipped if skip_bad else None)
+    source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, synthetic_sensors)
+    torch_device(device)
+    if submission is not None:
+        if not isinstance(source, NavsimSource):
+            raise ValueError("--submission: expected a NAVSIM data set (--data DIR with --split FILE)")
+        require_stages(benchmark, one_stage, synthetic_scenes is not None)
+        _submit(source, file, device, team, submission, skip_bad)
+        return
+    followers = synthetic_scenes is not None or cache is not None
+    groups = benchmark.groups if benchmark and require_stages(benchmark, one_stage, followers) else ()
+    default = Traffic.IDM if groups else Traffic.LOG
+    settings = ScoreSettings(metric, human_filter or HumanFilter.FIXED, "single", traffic or default, groups).validate()
     started = time.perf_counter()
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed} scenes"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scenes", total=None)
-        report = run_benchmark(source, metric, learned, lambda done: bar.update(task, completed=done))
+    job = ScoreJob(source, Contest(checkpoint=file, device=device), settings, skip_bad)
+    with scene_progress() as show:
+        report = score_source(job, workers or os.cpu_count() or 1, backend, show)
     if out is not None:
         write_bytes(out, json.dumps(report.to_json(), indent=2).encode())
-    terminal = Console()
-    wide = terminal if terminal.is_terminal else Console(width=_FILE_COLUMNS)
-    wide.print(_table(report, time.perf_counter() - started))
+    print_report(report, time.perf_counter() - started)
+
+
+def _submit(source: NavsimSource, checkpoint: Path | None, device: str, team: str, path: Path, skip_bad: bool) -> None:
+    skipped: list[SkippedBenchmarkScene] = []
+    about = {AUTHOR_KEYS[0]: team}
+    with scene_progress() as show:
+        made, blind = plan_submission(source, checkpoint, device, about, skipped if skip_bad else None, show)
+    write_submission(made, path)
+    second = "" if made.second is None else f", {len(made.second)} in the second stage"
+    typer.echo(f"{path}: {len(made.first)} plans{second}")
+    if blind:
+        typer.echo(f"{blind} plans were made without a LiDAR point cloud, from an empty sweep")
     if skipped:
-        typer.echo(f"skipped {len(skipped)}:")
+        typer.echo(f"skipped {len(skipped)}; the leaderboard gives them no score:")
         for entry in skipped:
             typer.echo(f"  {entry.token}: {entry.problem}")
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"--device: expected cpu or cuda, got {name!r}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine has no usable CUDA device; available: cpu")
-    return device
-
-
-def _table(report: BenchmarkReport, seconds: float) -> Table:
-    rate = report.scenes / seconds
-    table = Table(title=f"{report.total_name} on {report.scenes} scenes", caption=f"{rate:.1f} scenes/s")
-    table.add_column("planner")
-    for name in report.planners[0].means:
-        table.add_column(name, justify="right")
-    for planner in report.planners:
-        table.add_row(planner.name, *(f"{100.0 * value:.1f}" for value in planner.means.values()))
-    return table

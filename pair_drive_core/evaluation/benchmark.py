@@ -1,42 +1,52 @@
-"""Runs planners over scenes and scores what they plan: one table, one-stage."""
+"""Runs planners over scenes and scores what they plan, in one stage or two, as the official scripts do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pair_drive_core.evaluation.benchmark_scenes import BenchmarkScene
-from pair_drive_core.geometry import compose_se2, relative_se2, transform_points
-from pair_drive_core.planning import ConstantVelocityPlanner, pdm_references
-from pair_drive_core.policies.parallel import ParallelPlanner
+from pair_drive_core.datasets.cache.jobs import is_of_map
+from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.plan_files import TimedPlans
+from pair_drive_core.evaluation.benchmark_scenes import BenchmarkScene, SkippedBenchmarkScene
+from pair_drive_core.evaluation.contestants import (
+    CONSTANT_VELOCITY,
+    HUMAN,
+    IMITATION,
+    PAIR,
+    PDM_CLOSED,
+    Answer,
+    Baselines,
+    Contestant,
+    PlannerContestant,
+)
+from pair_drive_core.evaluation.planner_scores import FrameRow, PlannerScores, ScoreTable
+from pair_drive_core.evaluation.score_settings import ScoreSettings
+from pair_drive_core.planning import Planner, pdm_references
 from pair_drive_core.scene import SceneError
-from pair_drive_core.scoring import Metric, PdmScores, score
-from pair_drive_core.scoring.aggregation import AGGREGATE_NAMES, ScoredFrames, aggregate_one_stage
+from pair_drive_core.scoring import Metric, PdmScores, explain, prepare_scenes, score
+from pair_drive_core.scoring.in_traffic import judge_in_traffic
+from pair_drive_core.scoring.prepared import PreparedScenes
 
-HUMAN, CONSTANT_VELOCITY, PDM_CLOSED, IMITATION, PAIR = "human", "constant velocity", "PDM-Closed", "imitation", "pair"
+__all__ = [
+    "CONSTANT_VELOCITY",
+    "HUMAN",
+    "IMITATION",
+    "PAIR",
+    "PDM_CLOSED",
+    "BenchmarkReport",
+    "FrameRow",
+    "PlannerScores",
+    "run_benchmark",
+    "score_scenes",
+]
 _SCENES_AT_ONCE = 64
-_STRIDE = 5
-"""Steps of the reference between two poses of a plan."""
-
-
-@dataclass(frozen=True)
-class PlannerScores:
-    """How one planner did.
-
-    Attributes:
-        name: of the planner.
-        means: by column: the sub-scores, EC (v2, over the scenes that have a frame before) and the total.
-        totals: by scene token.
-    """
-
-    name: str
-    means: Mapping[str, float]
-    totals: Mapping[str, float]
+_NOWHERE = "the plan holds NaN, infinity or poses out of this world"
 
 
 @dataclass(frozen=True)
@@ -44,14 +54,25 @@ class BenchmarkReport:
     """How all planners did.
 
     Attributes:
-        metric: PDMS or EPDMS.
+        settings: the conventions.
         scenes: how many.
         planners: in the order in which they were asked.
+        skipped: scenes that could not be read and were left out on request.
+        oddities: how many scenes were odd and scored as the official code does, by kind.
+        blind: plans that were made from an empty sweep, as there was no point cloud.
     """
 
-    metric: Metric
+    settings: ScoreSettings
     scenes: int
     planners: tuple[PlannerScores, ...]
+    skipped: tuple[SkippedBenchmarkScene, ...] = ()
+    oddities: Mapping[str, int] = field(default_factory=dict)
+    blind: int = 0
+
+    @property
+    def metric(self) -> Metric:
+        """PDMS or EPDMS."""
+        return self.settings.metric
 
     @property
     def total_name(self) -> str:
@@ -59,43 +80,248 @@ class BenchmarkReport:
         return "PDMS" if self.metric is Metric.V1 else "EPDMS"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for a file."""
-        rows = [{"planner": p.name, "means": dict(p.means), "totals": dict(p.totals)} for p in self.planners]
-        return {"metric": self.metric.value, "scenes": self.scenes, "planners": rows}
+        """Everything, for a file; numbers that are not known are null."""
+        return {
+            "metric": self.metric.value,
+            "conventions": str(self.settings),
+            "scenes": self.scenes,
+            "planners": [planner.to_json() for planner in self.planners],
+            "skipped": [{"token": entry.token, "problem": entry.problem} for entry in self.skipped],
+            "odd": dict(self.oddities),
+            "without_lidar": self.blind,
+        }
+
+
+class Scorer:
+    """Scores scenes batch by batch; holds rows and what is needed to compare neighbours, nothing of the scenes."""
+
+    def __init__(
+        self,
+        settings: ScoreSettings,
+        contestants: Sequence[Contestant],
+        with_causes: bool = False,
+        skipped: list[SkippedBenchmarkScene] | None = None,
+    ) -> None:
+        """Begin with nothing scored.
+
+        Args:
+            settings: the conventions.
+            contestants: who is scored.
+            with_causes: whether each row says in words why points were lost.
+            skipped: takes scenes that cannot be read; None stops at the first.
+        """
+        self.settings = settings.validate()
+        self.tables: dict[str, ScoreTable] = {}
+        self.scenes = 0
+        self.oddities: dict[str, int] = {}
+        self._contestants, self._with_causes, self.skipped = contestants, with_causes, skipped
+
+    def add(self, batch: list[BenchmarkScene]) -> None:
+        """Score a batch.
+
+        Raises:
+            SceneError: if a scene lacks what a contestant or the scorer needs.
+            DatasetError: naming a sensor file that is torn, unless such scenes are skipped.
+            FileNotFoundError: naming a sensor file that is not there, unless such scenes are skipped.
+        """
+        entries, references, answers = [], [], []
+        for entry, reference in self._referenced(batch):
+            try:
+                answer: dict[str, Answer] = {}
+                for contestant in self._contestants:
+                    answer |= contestant.plans(entry, reference)
+            except (DatasetError, FileNotFoundError) as error:
+                if self.skipped is None or is_of_map(error):
+                    raise
+                self.skipped.append(SkippedBenchmarkScene(entry.scene.token, str(error)))
+                continue
+            entries.append(entry)
+            references.append(reference)
+            answers.append(answer)
+            for text in entry.oddities:
+                self.oddities[text] = self.oddities.get(text, 0) + 1
+        if not entries:
+            return
+        names = list(answers[0])
+        for name in names:
+            self.tables.setdefault(name, ScoreTable(name, self.settings))
+        if self.settings.traffic.policy() is None:
+            self._score_replayed(entries, torch.stack(references), names, answers)
+        else:
+            self._score_in_traffic(entries, references, names, answers)
+        self.scenes += len(entries)
+
+    def _referenced(self, batch: list[BenchmarkScene]) -> list[tuple[BenchmarkScene, Tensor]]:
+        """Scenes with PDM-Closed's poses."""
+        metric = self.settings.metric
+        try:
+            return list(zip(batch, pdm_references([entry.scene for entry in batch], metric), strict=True))
+        except SceneError:
+            if self.skipped is None:
+                raise
+        alone = ((entry, self._reference(entry)) for entry in batch)
+        return [(entry, reference) for entry, reference in alone if reference is not None]
+
+    def _reference(self, entry: BenchmarkScene) -> Tensor | None:
+        try:
+            return pdm_references([entry.scene], self.settings.metric)[0]
+        except SceneError as error:
+            assert self.skipped is not None
+            self.skipped.append(SkippedBenchmarkScene(entry.scene.token, str(error)))
+            return None
+
+    def _score_replayed(
+        self,
+        entries: list[BenchmarkScene],
+        references: Tensor,
+        names: list[str],
+        answers: list[dict[str, Answer]],
+    ) -> None:
+        settings = self.settings
+        prepared = prepare_scenes([entry.scene for entry in entries], settings.metric, torch.float64)
+        prepared = prepared.with_reference(references)
+        for interval_s, poses in _by_sampling(names, answers):
+            judged = score(
+                prepared,
+                poses,
+                settings.metric,
+                normalisation=settings.normalisation,
+                human_filter=settings.human_filter,
+                interval_s=interval_s,
+            )
+            for i, entry in enumerate(entries):
+                for k, name in enumerate(names):
+                    answer = answers[i][name]
+                    if isinstance(answer, TimedPlans) and _sampling(answer) == (poses.shape[2], interval_s):
+                        self._add(entry, name, poses[i, k], judged, prepared, (i, k))
+        self._add_problems(entries, names, answers)
+
+    def _score_in_traffic(
+        self,
+        entries: list[BenchmarkScene],
+        references: list[Tensor],
+        names: list[str],
+        answers: list[dict[str, Answer]],
+    ) -> None:
+        policy = self.settings.traffic.policy()
+        assert policy is not None
+        for entry, reference, answer in zip(entries, references, answers, strict=True):
+            scene = replace(entry.scene, reference=reference)
+            for name in names:
+                plan = answer[name]
+                if isinstance(plan, str):
+                    continue
+                poses = torch.from_numpy(plan.poses)
+                try:
+                    judged, prepared = judge_in_traffic(
+                        scene, poses, policy, self.settings.human_filter, plan.interval_s
+                    )
+                except SceneError as error:
+                    answer[name] = str(error)
+                    continue
+                self._add(entry, name, poses[0], judged, prepared, (0, 0))
+        self._add_problems(entries, names, answers)
+
+    def _add(
+        self,
+        entry: BenchmarkScene,
+        name: str,
+        poses: Tensor,
+        judged: PdmScores,
+        prepared: PreparedScenes,
+        place: tuple[int, int],
+    ) -> None:
+        if not bool(judged.valid[place]):
+            self.tables[name].add_problem(entry, _NOWHERE)
+            return
+        causes: tuple[str, ...] = ()
+        if self._with_causes:
+            causes = tuple(str(cause) for cause in explain(judged, prepared, *place))
+        self.tables[name].add(entry, poses, judged, place, causes)
+
+    def _add_problems(self, entries: list[BenchmarkScene], names: list[str], answers: list[dict[str, Answer]]) -> None:
+        for entry, answer in zip(entries, answers, strict=True):
+            for name in names:
+                problem = answer[name]
+                if isinstance(problem, str):
+                    self.tables[name].add_problem(entry, problem)
+
+    def report(self) -> BenchmarkReport:
+        """The table of all that was scored.
+
+        Raises:
+            SceneError: if nothing was, or two stages do not fit together.
+        """
+        if self.scenes == 0:
+            first = f"; the first that was left out: {self.skipped[0].problem}" if self.skipped else ""
+            raise SceneError(f"benchmark: expected at least one scene, got none{first}")
+        planners = tuple(table.result() for table in self.tables.values())
+        blind = sum(c.blind.count for c in self._contestants if isinstance(c, PlannerContestant))
+        return BenchmarkReport(
+            self.settings, self.scenes, planners, tuple(self.skipped or ()), dict(self.oddities), blind
+        )
+
+
+def score_scenes(
+    scenes: Iterable[BenchmarkScene],
+    contestants: Sequence[Contestant],
+    settings: ScoreSettings | None = None,
+    progress: Callable[[int], None] | None = None,
+    skipped: list[SkippedBenchmarkScene] | None = None,
+    with_causes: bool = False,
+) -> BenchmarkReport:
+    """Score contestants in scenes.
+
+    Args:
+        scenes: those of one log together; first stage before second stage where there are two.
+        contestants: who is scored.
+        settings: the conventions; official EPDMS in one stage by default.
+        progress: called with the number of scenes done.
+        skipped: takes scenes whose files cannot be read; None stops at the first.
+        with_causes: whether each row says in words why points were lost.
+
+    Raises:
+        SceneError: if there are no scenes, or one lacks what a contestant needs.
+    """
+    scorer = Scorer(settings or ScoreSettings(), contestants, with_causes, skipped)
+    for batch in _batches(scenes):
+        scorer.add(batch)
+        if progress is not None:
+            progress(scorer.scenes)
+    return scorer.report()
 
 
 def run_benchmark(
     scenes: Iterable[BenchmarkScene],
     metric: Metric = Metric.V2,
-    learned: ParallelPlanner | None = None,
+    learned: Planner | None = None,
     progress: Callable[[int], None] | None = None,
+    *,
+    planners: Sequence[Planner] = (),
+    settings: ScoreSettings | None = None,
+    skipped: list[SkippedBenchmarkScene] | None = None,
+    with_causes: bool = False,
 ) -> BenchmarkReport:
-    """Let the human, constant velocity, PDM-Closed and the branches of a learned planner drive.
+    """Let the human, constant velocity, PDM-Closed, the branches of a learned planner and any other planners drive.
 
     Args:
-        scenes: each with a demonstration; with sensors, if a learned planner is given.
-        metric: version of the metric.
+        scenes: each with a demonstration; with sensors, if a planner is given.
+        metric: version of the metric; `settings` says more.
         learned: judged as `imitation` (its reference) and `pair` (its choice).
         progress: called with the number of scenes done.
+        planners: judged under their names.
+        settings: all conventions; replaces `metric`.
+        skipped: see `score_scenes`.
+        with_causes: see `score_scenes`.
 
     Raises:
         SceneError: if there are no scenes, or one lacks a demonstration or sensors.
     """
-    tables: dict[str, _Table] = {}
-    done = 0
-    for batch in _batches(scenes):
-        references = pdm_references([entry.scene for entry in batch], metric)
-        plans = _plans(batch, references, learned)
-        poses = torch.stack(list(plans.values()), dim=1)
-        judged = score([entry.scene for entry in batch], poses, metric, reference=references)
-        for k, name in enumerate(plans):
-            tables.setdefault(name, _Table(name)).add(batch, poses[:, k], judged, k)
-        done += len(batch)
-        if progress is not None:
-            progress(done)
-    if done == 0:
-        raise SceneError("benchmark: expected at least one scene, got none")
-    return BenchmarkReport(metric, done, tuple(table.result(metric) for table in tables.values()))
+    contestants: list[Contestant] = [Baselines()]
+    if learned is not None:
+        contestants.append(PlannerContestant(learned, PAIR))
+    contestants += [PlannerContestant(planner, with_imitation=False) for planner in planners]
+    return score_scenes(scenes, contestants, settings or ScoreSettings(metric), progress, skipped, with_causes)
 
 
 def _batches(scenes: Iterable[BenchmarkScene]) -> Iterator[list[BenchmarkScene]]:
@@ -104,71 +330,18 @@ def _batches(scenes: Iterable[BenchmarkScene]) -> Iterator[list[BenchmarkScene]]
         yield batch
 
 
-def _plans(batch: list[BenchmarkScene], references: Tensor, learned: ParallelPlanner | None) -> dict[str, Tensor]:
-    """(S, 8, 3) by planner."""
-    rows: dict[str, list[Tensor]] = {}
-    straight = ConstantVelocityPlanner()
-    for entry, reference in zip(batch, references, strict=True):
-        if entry.scene.human is None:
-            raise SceneError(f"scene {entry.scene.token}: the benchmark needs a demonstration, it has none")
-        rows.setdefault(HUMAN, []).append(entry.scene.human.poses)
-        rows.setdefault(CONSTANT_VELOCITY, []).append(straight.plan_scene(entry.scene).poses)
-        rows.setdefault(PDM_CLOSED, []).append(relative_se2(entry.scene.ego.pose, reference[_STRIDE::_STRIDE]))
-        if learned is not None:
-            if entry.sense is None:
-                raise SceneError(f"scene {entry.scene.token}: a learned planner needs sensors, the source has none")
-            plan = learned.plan(entry.sense())
-            assert plan.candidates is not None
-            rows.setdefault(IMITATION, []).append(plan.candidates.poses[plan.candidates.imitation_index])
-            rows.setdefault(PAIR, []).append(plan.poses)
-    return {name: torch.stack([poses.double() for poses in column]) for name, column in rows.items()}
+def _sampling(plan: TimedPlans) -> tuple[int, float]:
+    return plan.poses.shape[1], plan.interval_s
 
 
-class _Table:
-    """Collects one planner's scenes."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._tokens: list[str] = []
-        self._logs: list[str] = []
-        self._parts: dict[str, list[Tensor]] = {}
-
-    def add(self, batch: list[BenchmarkScene], poses: Tensor, judged: PdmScores, column: int) -> None:
-        """Add a batch.
-
-        Args:
-            batch: S scenes.
-            poses: (S, 8, 3), the plans.
-            judged: their scores.
-            column: which candidate this planner is.
-        """
-        ego = torch.stack([entry.scene.ego.pose for entry in batch])
-        states = judged.states[:, column].double()
-        placed = torch.cat((compose_se2(ego[:, None], states[..., :3]), states[..., 3:]), dim=-1)
-        time_s = torch.tensor([entry.scene.time_us * 1e-6 for entry in batch], dtype=torch.float64)
-        self._tokens += [entry.scene.token for entry in batch]
-        self._logs += [entry.log_name for entry in batch]
-        for name, part in (
-            ("sub", judged.sub[:, column].double()),
-            ("total", judged.total[:, column].double()),
-            ("states", placed),
-            ("time_s", time_s),
-            ("endpoint", transform_points(ego, poses[:, -1, :2])),
-            ("start", ego[:, :2]),
-        ):
-            self._parts.setdefault(name, []).append(part)
-
-    def result(self, metric: Metric) -> PlannerScores:
-        """Means over all scenes; EPDMS with extended comfort as the official one-stage script."""
-        parts = {name: torch.cat(pieces) for name, pieces in self._parts.items()}
-        if metric is Metric.V1:
-            means = dict(zip(metric.sub_score_names, parts["sub"].mean(0).tolist(), strict=True))
-            totals = parts["total"]
-            return self._scores({**means, "PDMS": float(totals.mean())}, totals)
-        columns = {name: parts[name] for name in ("time_s", "sub", "states", "endpoint", "start")}
-        result = aggregate_one_stage(ScoredFrames(tuple(self._tokens), tuple(self._logs), **columns))
-        means = dict(zip(AGGREGATE_NAMES, result.mean.tolist(), strict=True))
-        return self._scores(means, result.frames.columns[:, -1])
-
-    def _scores(self, means: Mapping[str, float], totals: Tensor) -> PlannerScores:
-        return PlannerScores(self._name, means, dict(zip(self._tokens, totals.tolist(), strict=True)))
+def _by_sampling(names: list[str], answers: list[dict[str, Answer]]) -> Iterator[tuple[float, Tensor]]:
+    """(S, K, P, 3) for each sampling that occurs; NaN where a plan has another one or is missing."""
+    plans = [plan for answer in answers for plan in answer.values() if isinstance(plan, TimedPlans)]
+    for count, interval_s in sorted({_sampling(plan) for plan in plans}):
+        poses = torch.full((len(answers), len(names), count, 3), torch.nan, dtype=torch.float64)
+        for i, answer in enumerate(answers):
+            for k, name in enumerate(names):
+                plan = answer[name]
+                if isinstance(plan, TimedPlans) and _sampling(plan) == (count, interval_s):
+                    poses[i, k] = torch.from_numpy(plan.poses[0])
+        yield interval_s, poses

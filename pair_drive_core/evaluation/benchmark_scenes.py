@@ -27,11 +27,15 @@ class BenchmarkScene:
         scene: ground truth.
         log_name: the drive that it belongs to; consecutive frames of one drive give extended comfort.
         sense: makes what a planner may look at; None where the source has no sensors.
+        second_stage: whether it is a synthetic scene that follows a first-stage scene.
+        oddities: what is odd about it and the official code lets pass.
     """
 
     scene: Scene
     log_name: str
     sense: Callable[[], AgentInput] | None
+    second_stage: bool = False
+    oddities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,6 +14,8 @@ from pair_drive_core.models.features import STATUS_SIZE
 from pair_drive_core.models.trajectory_encoder import TrajectoryEncoder
 from pair_drive_core.models.world_reading import READING_SIZE, SUMMARY_SIZE, WorldReading
 from pair_drive_core.scene import PLAN_STEPS
+from pair_drive_core.scoring.formula import counted_names, total_score
+from pair_drive_core.scoring.metric import Metric
 
 
 class RewardFormula(str, Enum):
@@ -22,27 +23,26 @@ class RewardFormula(str, Enum):
 
     PDMS = "pdms"
     EPDMS = "epdms"
+    """EPDMS without EC: two-frame comfort needs the plan before, which a reward for single plans has not."""
 
+    @property
+    def label(self) -> str:
+        """What the reward is, for reports."""
+        return "PDMS" if self is RewardFormula.PDMS else "EPDMS without EC"
 
-MULTIPLIERS: Mapping[RewardFormula, tuple[str, ...]] = {
-    RewardFormula.PDMS: ("NC", "DAC"),
-    RewardFormula.EPDMS: ("NC", "DAC", "DDC", "TLC"),
-}
-"""Sub-scores that multiply the total."""
-WEIGHTS: Mapping[RewardFormula, Mapping[str, float]] = {
-    RewardFormula.PDMS: {"EP": 5.0, "TTC": 5.0, "C": 2.0},
-    RewardFormula.EPDMS: {"EP": 5.0, "TTC": 5.0, "LK": 2.0, "HC": 2.0},
-}
-"""Sub-scores of the weighted mean. EPDMS's two-frame comfort EC needs the previous plan and is left out."""
+    @property
+    def metric(self) -> Metric:
+        """Which official scorer gives its sub-scores."""
+        return Metric.V1 if self is RewardFormula.PDMS else Metric.V2
 
 
 def head_names(formula: RewardFormula) -> tuple[str, ...]:
     """Names of the sub-scores of a formula, in the order of the model's heads."""
-    return (*MULTIPLIERS[formula], *WEIGHTS[formula])
+    return counted_names(formula.metric)
 
 
 def compose_reward(sub_scores: Tensor, formula: RewardFormula) -> Tensor:
-    """The metric's own formula.
+    """The metric's own formula, EC left out (see `RewardFormula`).
 
     Args:
         sub_scores: (..., S) in [0, 1], in the order of `head_names`.
@@ -51,10 +51,7 @@ def compose_reward(sub_scores: Tensor, formula: RewardFormula) -> Tensor:
     Returns:
         (...) in [0, 1].
     """
-    factors = len(MULTIPLIERS[formula])
-    weights = torch.tensor(list(WEIGHTS[formula].values()), dtype=sub_scores.dtype, device=sub_scores.device)
-    mean = (sub_scores[..., factors:] * weights).sum(-1) / weights.sum()
-    return sub_scores[..., :factors].prod(-1) * mean
+    return total_score(sub_scores, formula.metric, names=head_names(formula))
 
 
 def confidence_from(logits: Tensor) -> Tensor:

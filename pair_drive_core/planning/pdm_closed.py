@@ -18,9 +18,8 @@ from pair_drive_core.planning.plan import Plan, PlanSource
 from pair_drive_core.scene import EgoHistory, Scene, SceneError, TrafficLights
 from pair_drive_core.scoring.backends import Backend, sub_scores_of
 from pair_drive_core.scoring.candidates import CandidateKind
-from pair_drive_core.scoring.epdms import epdms
+from pair_drive_core.scoring.formula import total_score
 from pair_drive_core.scoring.metric import Metric
-from pair_drive_core.scoring.pdms import pdms
 from pair_drive_core.scoring.preparation import prepare_scenes
 from pair_drive_core.scoring.progress import ego_progress
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
@@ -99,7 +98,7 @@ def propose(
     judged = sub_scores_of(prepared, local, CandidateKind.PATHS, backend)
     best_m = (judged.progress_m * judged.multiplier).amax(1, keepdim=True)
     sub = judged.columns(ego_progress(judged.progress_m, judged.multiplier, best_m, metric))
-    total = pdms(sub) if metric is Metric.V1 else epdms(sub)
+    total = total_score(sub, metric)
     collision = judged.steps[..., metric.sub_score_names.index("NC")]
     local[..., :2] += torch.stack(origins)[:, None, None]
     return [Proposals(*parts) for parts in zip(local, total, collision, strict=True)]

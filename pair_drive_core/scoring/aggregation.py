@@ -11,8 +11,8 @@ from torch import Tensor
 
 from pair_drive_core.scene import STATE_SIZE, SceneError
 from pair_drive_core.scene.validation import require_finite, require_shape
-from pair_drive_core.scoring.epdms import epdms
 from pair_drive_core.scoring.extended_comfort import MAX_INTERVAL_S, extended_comfort
+from pair_drive_core.scoring.formula import total_score
 from pair_drive_core.scoring.metric import Metric
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
 
@@ -286,6 +286,6 @@ def _totals(frames: ScoredFrames, pairs: Sequence[tuple[int, int]], weight: Tens
         good, _ = extended_comfort(frames.states[now], frames.states[before], overlap * STEP_S)
         for side in (now, before) if both else (now,):
             comfort[side], known[side] = good.to(comfort), True
-    total = epdms(frames.sub, torch.where(known, comfort, torch.nan))
+    total = total_score(frames.sub, Metric.V2, torch.where(known, comfort, torch.nan))
     columns = torch.cat((frames.sub, comfort[:, None], total[:, None]), dim=-1)
     return FrameTotals(frames.tokens, columns, known, weight)

@@ -13,13 +13,12 @@ from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, Scene, SceneError
 from pair_drive_core.scene.validation import require_dtype, require_finite, require_shape
 from pair_drive_core.scoring.backends import Backend, chunk_size, native_index, sub_scores_of
 from pair_drive_core.scoring.candidates import CandidateKind
-from pair_drive_core.scoring.epdms import epdms
+from pair_drive_core.scoring.formula import total_score
 from pair_drive_core.scoring.human_filter import HumanFilter, forgive
 from pair_drive_core.scoring.metric import Metric
 from pair_drive_core.scoring.native.index import NativeIndex
 from pair_drive_core.scoring.native.sub_scores import native_baselines, native_sub_scores
 from pair_drive_core.scoring.pdm_scores import PdmScores
-from pair_drive_core.scoring.pdms import pdms
 from pair_drive_core.scoring.preparation import prepare_scenes
 from pair_drive_core.scoring.prepared import PreparedScenes
 from pair_drive_core.scoring.progress import ego_progress
@@ -201,7 +200,7 @@ def _aggregate(
     return PdmScores(
         metric=metric,
         sub=sub,
-        total=pdms(counted) if metric is Metric.V1 else epdms(counted, extended_comfort),
+        total=total_score(counted, metric, extended_comfort),
         unfiltered=unfiltered,
         human_sub=human_sub,
         step=candidates.steps,

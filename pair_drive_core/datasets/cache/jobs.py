@@ -95,7 +95,7 @@ class LogJob:
             DatasetError: naming a file at fault.
         """
         folders = self.settings.folders
-        dataset = NavsimDataset(folders, self.settings.scene_filter, partial(_map_index, folders.maps))
+        dataset = NavsimDataset(folders, self.settings.scene_filter, partial(map_index_of, folders.maps))
         skipped: list[SkippedScene] = []
         try:
             windows = dataset.windows(self.path)[: self.limit]
@@ -160,7 +160,7 @@ class SecondStageJob:
                 continue
             if not self._wants(synthetic):
                 continue
-            index = _map_index(self.settings.folders.maps, synthetic.map_location)
+            index = map_index_of(self.settings.folders.maps, synthetic.map_location)
             data = _packed(partial(synthetic.scene, index), synthetic.token, self, skipped)
             if data is not None:
                 scenes.append(PackedScene(synthetic.token, synthetic.original_token, data))
@@ -181,7 +181,7 @@ def run_job(job: CacheJob) -> Shard:
     return job.run()
 
 
-def _map_index(maps: Path, location: str) -> MapIndex:
+def map_index_of(maps: Path, location: str) -> MapIndex:
     """The map of a city; a process reads it once, and again when its file has changed."""
     path = NuplanMapLibrary(maps).path(location)
     return _read_map_index(path, location, tuple(_stamp(path)) if path.is_file() else ())

@@ -216,17 +216,20 @@ class NavsimDataset:
         for windows in self.by_log():
             yield from windows
 
-    def by_log(self, torn: Callable[[DatasetError], None] | None = None) -> Iterator[list[SceneWindow]]:
+    def by_log(
+        self, torn: Callable[[DatasetError], None] | None = None, paths: Iterable[Path] | None = None
+    ) -> Iterator[list[SceneWindow]]:
         """The scenes of each log, at most as many in all as the filter wants.
 
         Args:
             torn: takes the error of a log that cannot be read; None raises it.
+            paths: files of the logs; None takes all of the filter.
 
         Raises:
             DatasetError: if a log is torn or breaks the format.
         """
         left = self.scene_filter.max_scenes
-        for path in self.log_paths():
+        for path in self.log_paths() if paths is None else paths:
             if left == 0:
                 return
             try:

@@ -14,6 +14,7 @@ from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.file_names import plain_name
 from pair_drive_core.datasets.navsim.log import NavsimFrame
 from pair_drive_core.datasets.yaml_text import load_plain_yaml
+from pair_drive_core.scoring.aggregation import TwoStageGroup
 
 _TARGET = "navsim.common.dataclasses.SceneFilter"
 
@@ -94,14 +95,18 @@ class Split:
         name: of the benchmark, such as navtest.
         data_split: folder of its logs and sensors, such as test.
         scene_filter: its scenes.
+        groups: which second-stage scenes follow which first-stage scenes; empty for one-stage benchmarks.
     """
 
     name: str
     data_split: str
     scene_filter: SceneFilter
+    groups: tuple[TwoStageGroup, ...] = ()
 
 
 _NUMBERS = ("num_history_frames", "num_future_frames", "frame_interval", "max_scenes")
+_GROUPS = "reactive_all_mapping"
+"""The official two-stage script's name for the groups."""
 _FLAGS = ("has_route", "include_synthetic_scenes")
 _LISTS = (
     "log_names",
@@ -159,7 +164,22 @@ def read_split(path: Path) -> Split:
         raise DatasetError(path, f"expected data_split and one scene_filter default, got keys {sorted(content)}")
     named = plain_name(_texts(path, "scene_filter", filters)[0], path)
     scene_filter = read_scene_filter(path.parent / "scene_filter" / f"{named}.yaml")
-    return Split(path.stem, plain_name(data_split, path), scene_filter)
+    return Split(path.stem, plain_name(data_split, path), scene_filter, _groups(path, content.get(_GROUPS)))
+
+
+def _groups(path: Path, content: object) -> tuple[TwoStageGroup, ...]:
+    if content is None:
+        return ()
+    try:
+        groups = []
+        for now, previous, pairs in content:  # type: ignore[attr-defined]  # checked by unpacking
+            second = [(plain_name(str(a), path), plain_name(str(b), path)) for a, b in pairs]
+            groups.append(TwoStageGroup(str(now), str(previous), tuple(second)))
+    except (TypeError, ValueError) as error:
+        raise DatasetError(
+            path, f"{_GROUPS}: expected [scene, scene before, [[follower, follower before], ..]] ({error})"
+        ) from error
+    return tuple(groups)
 
 
 def write_split(split: Split, folder: Path) -> None:
@@ -176,7 +196,9 @@ def write_split(split: Split, folder: Path) -> None:
         if "synthetic" in name and not value:
             continue  # the older devkit (v1.1) does not know these
         values[name] = list(value) if isinstance(value, tuple) else value
-    text = {"defaults": [{"scene_filter": split.name}], "data_split": split.data_split}
+    text: dict[str, object] = {"defaults": [{"scene_filter": split.name}], "data_split": split.data_split}
+    if split.groups:
+        text[_GROUPS] = [[g.now, g.previous, [list(pair) for pair in g.second]] for g in split.groups]
     _write_yaml(folder / "scene_filter" / f"{split.name}.yaml", values)
     _write_yaml(folder / f"{split.name}.yaml", text)
 

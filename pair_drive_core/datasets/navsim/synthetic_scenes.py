@@ -16,9 +16,9 @@ from pair_drive_core.datasets.navsim.log_file import plain_text
 from pair_drive_core.datasets.navsim.pickled_records import STAND_INS, PickledRecord
 from pair_drive_core.datasets.navsim.restricted_unpickler import load_restricted
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
-from pair_drive_core.datasets.navsim.scenes import build_scene
+from pair_drive_core.datasets.navsim.scenes import build_agent_input, build_scene
 from pair_drive_core.datasets.quaternions import yaw_to_quaternion
-from pair_drive_core.scene import DrivingCommand, ObjectType, Scene, SceneError
+from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, DrivingCommand, ObjectType, Scene, SceneError
 
 _RED = 2
 _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
@@ -57,6 +57,25 @@ class SyntheticScene:
         """
         try:
             return build_scene(self.frames, index, self.history_frames, demonstrated=False)
+        except SceneError as error:
+            raise DatasetError(self.path, f"scene {self.token}: {error}") from error
+
+    def agent_input(self, blobs: Path, cameras: Sequence[str] = FRONT_CAMERAS, with_lidar: bool = True) -> AgentInput:
+        """What a planner may look at, at t0; without a point cloud where the scene has none, as in navhard.
+
+        Args:
+            blobs: folder of the second stage's sensor files.
+            cameras: which pictures to read.
+            with_lidar: whether to read the point cloud, if there is one.
+
+        Raises:
+            FileNotFoundError: naming a picture that is not there.
+            DatasetError: naming the file at fault.
+        """
+        history = self.frames[: self.history_frames]
+        try:
+            lidar = with_lidar and history[-1].lidar_path is not None
+            return build_agent_input(history, blobs, cameras, lidar)
         except SceneError as error:
             raise DatasetError(self.path, f"scene {self.token}: {error}") from error
 

@@ -8,8 +8,7 @@ import torch
 
 from pair_drive_core.scene import MapLayer, ObjectType
 from pair_drive_core.scoring import HumanFilter, Metric, explain, prepare_scenes, score
-from pair_drive_core.scoring.epdms import epdms
-from pair_drive_core.scoring.pdms import pdms
+from pair_drive_core.scoring.formula import total_score
 from pair_drive_core.scoring.progress import ego_progress
 
 
@@ -270,12 +269,12 @@ def test_ego_progress_by_hand():
 
 def test_totals_by_hand():
     v2 = torch.tensor([0.5, 1.0, 0.5, 1.0, 0.8, 1.0, 0.0, 1.0], dtype=torch.float64)
-    assert float(epdms(v2)) == pytest.approx(0.25 * (4.0 + 5.0 + 0.0 + 2.0) / 14.0)
+    assert float(total_score(v2, Metric.V2)) == pytest.approx(0.25 * (4.0 + 5.0 + 0.0 + 2.0) / 14.0)
     comfort = torch.tensor([1.0, 0.0, torch.nan], dtype=torch.float64)
-    rows = epdms(v2.expand(3, 8), comfort)
+    rows = total_score(v2.expand(3, 8), Metric.V2, comfort)
     assert rows.tolist() == pytest.approx([0.25 * 13.0 / 16.0, 0.25 * 11.0 / 16.0, 0.25 * 11.0 / 14.0])
     v1 = torch.tensor([0.5, 1.0, 0.8, 1.0, 0.0, 0.0], dtype=torch.float64)
-    assert float(pdms(v1)) == pytest.approx(0.5 * (4.0 + 5.0) / 12.0)
+    assert float(total_score(v1, Metric.V1)) == pytest.approx(0.5 * (4.0 + 5.0) / 12.0)
 
 
 def test_conventions_of_the_human_filter(road, backend):
