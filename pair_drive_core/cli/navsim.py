@@ -11,6 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from pair_drive_core.datasets.navsim.dataset import NavsimFolders
+from pair_drive_core.datasets.navsim.scene_filter import read_split, write_split
+from pair_drive_core.datasets.navsim.second_stage_writer import read_logs, write_second_stage
 from pair_drive_core.town.data.navsim_export import TownExport, export_towns
 from pair_drive_core.town.sensing.cameras import WIDTH_PX
 
@@ -52,6 +55,20 @@ def export(
         f"{out}: {report.logs} logs ({report.kept} kept), {report.frames} frames, {report.blobs} sensor files "
         f"in {elapsed:.1f} s, {report.frames / elapsed:.1f} frames/s"
     )
+
+
+@app.command("second-stage")
+def second_stage(
+    data: Annotated[Path, typer.Option(help="Data set folder; scenes go to synthetic_scene_pickles in it.")],
+    split: Annotated[Path, typer.Option(help="Its one-stage benchmark, train_test_split/<name>.yaml.")],
+) -> None:
+    """Write second-stage scenes (the ego set aside by 0.3 to 0.8 m, 4 s later) and the split <name>_two_stage."""
+    one_stage = read_split(split)
+    logs = read_logs(NavsimFolders.of(data, one_stage.data_split), one_stage)
+    two_stage = write_second_stage(logs, one_stage, data)
+    write_split(two_stage, split.parent)
+    followers = sum(2 * len(group.second) for group in two_stage.groups)
+    typer.echo(f"{split.parent / two_stage.name}.yaml: {len(two_stage.groups)} groups, {followers} second-stage scenes")
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -180,6 +180,7 @@ class Scorer:
         settings = self.settings
         prepared = prepare_scenes([entry.scene for entry in entries], settings.metric, torch.float64)
         prepared = prepared.with_reference(references)
+        scored: dict[tuple[int, int], tuple[Tensor, PdmScores]] = {}
         for interval_s, poses in _by_sampling(names, answers):
             judged = score(
                 prepared,
@@ -189,12 +190,18 @@ class Scorer:
                 human_filter=settings.human_filter,
                 interval_s=interval_s,
             )
-            for i, entry in enumerate(entries):
+            for i, answer in enumerate(answers):
                 for k, name in enumerate(names):
-                    answer = answers[i][name]
-                    if isinstance(answer, TimedPlans) and _sampling(answer) == (poses.shape[2], interval_s):
-                        self._add(entry, name, poses[i, k], judged, prepared, (i, k))
-        self._add_problems(entries, names, answers)
+                    plan = answer[name]
+                    if isinstance(plan, TimedPlans) and _sampling(plan) == (poses.shape[2], interval_s):
+                        scored[i, k] = poses[i, k], judged
+        for i, entry in enumerate(entries):
+            for k, name in enumerate(names):
+                problem = answers[i][name]
+                if isinstance(problem, str):
+                    self.tables[name].add_problem(entry, problem)
+                else:
+                    self._add(entry, name, *scored[i, k], prepared, (i, k))
 
     def _score_in_traffic(
         self,
@@ -210,6 +217,7 @@ class Scorer:
             for name in names:
                 plan = answer[name]
                 if isinstance(plan, str):
+                    self.tables[name].add_problem(entry, plan)
                     continue
                 poses = torch.from_numpy(plan.poses)
                 try:
@@ -217,10 +225,9 @@ class Scorer:
                         scene, poses, policy, self.settings.human_filter, plan.interval_s
                     )
                 except SceneError as error:
-                    answer[name] = str(error)
+                    self.tables[name].add_problem(entry, str(error))
                     continue
                 self._add(entry, name, poses[0], judged, prepared, (0, 0))
-        self._add_problems(entries, names, answers)
 
     def _add(
         self,
@@ -238,13 +245,6 @@ class Scorer:
         if self._with_causes:
             causes = tuple(str(cause) for cause in explain(judged, prepared, *place))
         self.tables[name].add(entry, poses, judged, place, causes)
-
-    def _add_problems(self, entries: list[BenchmarkScene], names: list[str], answers: list[dict[str, Answer]]) -> None:
-        for entry, answer in zip(entries, answers, strict=True):
-            for name in names:
-                problem = answer[name]
-                if isinstance(problem, str):
-                    self.tables[name].add_problem(entry, problem)
 
     def report(self) -> BenchmarkReport:
         """The table of all that was scored.

@@ -201,7 +201,8 @@ class CacheSource:
         return {*self.split.scene_filter.tokens, *tokens_of_groups(self.split.groups)}
 
     def _cache(self) -> SceneCache:
-        return _open_cache(self.root, (self.root / "build.manifest").stat().st_mtime_ns if self.root.is_dir() else 0)
+        manifest = self.root / "build.manifest"
+        return _open_cache(self.root, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
 
 
 @dataclass(frozen=True)

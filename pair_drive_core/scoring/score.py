@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -93,7 +93,8 @@ def score(
         candidates = concatenate([part[0] for part in parts], dim=0)
         baselines = concatenate([part[1] for part in parts], dim=0)
     valid = valid & candidates.valid
-    scores = _aggregate(prepared, candidates, baselines, valid, normalisation, human_filter, extended_comfort)
+    judged = Judged(prepared.metric, candidates, baselines, prepared.has_human, valid)
+    scores = aggregate(judged, normalisation, human_filter, extended_comfort)
     return scores if index is None else replace(scores, backend="native")
 
 
@@ -137,7 +138,7 @@ def _torch_candidates(
 ) -> tuple[SubScores, SubScores]:
     """Torch's sub-scores of the candidates, and those of reference and human (in this order), in one go."""
     baselines = prepared.reference[:, None]
-    if _uses_human(prepared, human_filter):
+    if _uses_human(prepared.metric, human_filter):
         human = _interpolate(prepared, prepared.human[:, None], PLAN_INTERVAL_S)
         baselines = torch.cat((baselines, human), dim=1)
     everything = torch.cat((_interpolate(prepared, plans, interval_s), baselines), dim=1)
@@ -162,21 +163,47 @@ def _interpolate(prepared: PreparedScenes, plans: Tensor, interval_s: float) -> 
     return interpolate_plans(plans, prepared.ego[:, :3], index, weight, prepared.origin)
 
 
-def _uses_human(prepared: PreparedScenes, human_filter: HumanFilter) -> bool:
-    return prepared.metric is Metric.V2 and human_filter is not HumanFilter.OFF
+def _uses_human(metric: Metric, human_filter: HumanFilter) -> bool:
+    return metric is Metric.V2 and human_filter is not HumanFilter.OFF
 
 
-def _aggregate(
-    prepared: PreparedScenes,
-    candidates: SubScores,
-    baselines: SubScores,
-    valid: Tensor,
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Sub-scores of K candidates in S scenes, and of what they are compared with.
+
+    Attributes:
+        metric: which version of the metric.
+        candidates: (S, K, ...).
+        baselines: (S, 1 or 2, ...), PDM-Closed and, where the human filter is used, the human.
+        has_human: (S,) bool.
+        valid: (S, K) bool, which candidates are of this world.
+    """
+
+    metric: Metric
+    candidates: SubScores
+    baselines: SubScores
+    has_human: Tensor
+    valid: Tensor
+
+
+def aggregate(
+    judged: Judged,
     normalisation: Normalisation,
     human_filter: HumanFilter,
-    extended_comfort: Tensor | None,
+    extended_comfort: Tensor | None = None,
 ) -> PdmScores:
-    """Fill in EP, filter, and make totals."""
-    metric = prepared.metric
+    """Fill in EP, filter, and make totals; the backend reads "torch".
+
+    Args:
+        judged: what was judged.
+        normalisation: see `score`.
+        human_filter: see `score`.
+        extended_comfort: see `score`.
+
+    Raises:
+        SceneError: if the normalisation is none.
+    """
+    metric, candidates, baselines, valid = judged.metric, judged.candidates, judged.baselines, judged.valid
     multiplier = candidates.multiplier * valid
     best = (baselines.progress_m * baselines.multiplier)[:, :1]
     reference_progress = best[:, 0]
@@ -191,10 +218,10 @@ def _aggregate(
     unfiltered = torch.where(valid[..., None], candidates.columns(progress), 0.0)
     scenes, _, columns = unfiltered.shape
     sub, human_sub = unfiltered, unfiltered.new_ones(scenes, columns)
-    if _uses_human(prepared, human_filter):
+    if _uses_human(metric, human_filter):
         ones = torch.ones_like(baselines.progress_m)
         human = replace(baselines, comfort=torch.ones_like(baselines.comfort)).columns(ones)[:, 1]
-        human_sub = torch.where(prepared.has_human[:, None], human, torch.ones_like(human))
+        human_sub = torch.where(judged.has_human[:, None], human, torch.ones_like(human))
         sub = torch.where(valid[..., None], forgive(unfiltered, human_sub), 0.0)
     counted = unfiltered if human_filter is HumanFilter.OLD else sub
     return PdmScores(

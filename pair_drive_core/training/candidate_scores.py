@@ -14,7 +14,6 @@ from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import random_leaves
 from pair_drive_core.training.samples import ordered_batches
 from pair_drive_core.training.shard_samples import ShardSamples
-from pair_drive_core.training.simulated_rewards import METRICS
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def score_candidates(
         progress: is told of every batch.
         batch_size: scenes prepared at a time.
     """
-    metric = METRICS[formula]
+    metric = formula.metric
     columns = [metric.sub_score_names.index(name) for name in head_names(formula)]
     generator = torch.Generator().manual_seed(config.seed)
     poses: list[Tensor] = []

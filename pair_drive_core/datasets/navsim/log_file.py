@@ -115,6 +115,13 @@ def dump_log(log: NavsimLog) -> bytes:
     return stream.getvalue()
 
 
+def dump_portable(content: Any) -> bytes:  # noqa: ANN401  (a tree of builtins and arrays)
+    """A pickle of builtins and arrays that every numpy reads; equal trees give equal bytes."""
+    stream = io.BytesIO()
+    _PortablePickler(stream, PICKLE_PROTOCOL).dump(_canonical(content, {}))
+    return stream.getvalue()
+
+
 class _PortablePickler(pickle.Pickler):
     """Writes arrays through numpy's public names only.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,11 +93,27 @@ class NativeIndex:
         )
         self.baselines: SubScores | None = None  # of reference and human, kept by `native_baselines`
         self._library = library
+        self._owners: tuple[NativeIndex, ...] = ()
         self._scenes = len(prepared)
         self._handles = (ctypes.c_void_p * self._scenes)()
         if library.pair_drive_index(ctypes.byref(batch), max(threads, 1), self._handles) != 0:
             raise MemoryError(f"no memory for the native index of {self._scenes} scenes")
         weakref.finalize(self, library.pair_drive_release, self._handles, self._scenes)
+
+    @classmethod
+    def joined(cls, rows: Sequence[tuple[NativeIndex, int]]) -> NativeIndex:
+        """An index of scenes that are indexed already; nothing is built or copied.
+
+        Args:
+            rows: for each scene an index that holds it and its place there; at least one, repeats are allowed.
+        """
+        new = cls.__new__(cls)
+        new.baselines = None
+        new._library = rows[0][0]._library
+        new._scenes = len(rows)
+        new._handles = (ctypes.c_void_p * new._scenes)(*(index._handles[place] for index, place in rows))
+        new._owners = tuple({id(index): index for index, _ in rows}.values())  # whoever built them releases them
+        return new
 
     def __len__(self) -> int:
         """Number of scenes."""
