@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pair_drive_core.datasets.cache.jobs import SECOND_STAGE, is_of_map, map_index_of
-from pair_drive_core.datasets.cache.scene_cache import SceneCache
+from pair_drive_core.datasets.cache.scene_cache import MANIFEST, SceneCache
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders, SceneWindow, missing_tokens
 from pair_drive_core.datasets.navsim.scene_filter import Split
@@ -201,7 +201,7 @@ class CacheSource:
         return {*self.split.scene_filter.tokens, *tokens_of_groups(self.split.groups)}
 
     def _cache(self) -> SceneCache:
-        manifest = self.root / "build.manifest"
+        manifest = self.root / MANIFEST
         return _open_cache(self.root, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
 
 

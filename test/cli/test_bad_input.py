@@ -96,6 +96,6 @@ def test_no_arguments_show_the_help(monkeypatch, capsys):
 
 def test_a_defect_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pair-drive", "evaluate", "--town", "test"])
-    monkeypatch.setattr("pair_drive_core.cli.evaluate.run_benchmark", lambda *_: json.loads(None))
+    monkeypatch.setattr("pair_drive_core.cli.evaluate.score_source", lambda *_: json.loads(None))
     with pytest.raises(TypeError):
         main()

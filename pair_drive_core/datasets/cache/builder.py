@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pair_drive_core.datasets.cache.jobs import CacheJob, CacheSettings, LogJob, SecondStageJob, run_job
 from pair_drive_core.datasets.cache.scene_cache import (
+    MANIFEST,
     Shard,
     SkippedScene,
     read_shard,
@@ -118,10 +119,12 @@ class _Run:
             else:
                 self._kept += 1
                 self.shards.append(whole)
-        if open_jobs:
+        if open_jobs and (self._root / MANIFEST).is_file():
             write_manifest(self._root, self._names, complete=False)
         self._show()
         for shard in results_of(run_job, open_jobs, self._workers, self._backend):
+            # A new cache has no manifest before its first log, and none is as good as an incomplete one to readers.
+            write_manifest(self._root, self._names, complete=False)
             self.shards.append(shard)
             self._built += 1
             self._built_scenes += len(shard.records)

@@ -26,6 +26,8 @@ from pair_drive_core.scene import Scene, SceneError
 
 CACHE_FORMAT = "pair_drive_scene_cache/1"
 """Name and version of the layout."""
+MANIFEST = "build.manifest"
+"""Name of the file that says which logs there are, and whether all are."""
 
 
 @dataclass(frozen=True)
@@ -350,7 +352,7 @@ class SceneCache:
 
 
 def _manifest_path(root: Path) -> Path:
-    return root / "build.manifest"
+    return root / MANIFEST
 
 
 def _scenes_path(root: Path, name: str) -> Path:
