@@ -397,6 +397,21 @@ def test_odometry_of_another_frame_is_told_until_its_place_is_known(small_bag, t
     np.testing.assert_allclose(after[0].now.velocity, [0.0, 8.0], atol=1e-9)
 
 
+def test_mounts_that_cannot_be_right_are_told_with_the_likely_cause(small_bags, small_bag, tmp_path):
+    bag = small_bag()
+    for entry in bag.of("/lidar"):
+        high = small_bags.sweep(0).points - np.array([0, 0, 1.8, 0], dtype=np.float32)
+        data = np.ascontiguousarray(high, dtype="<f4").view(np.uint8).reshape(-1)
+        entry.message = dataclasses.replace(entry.message, data=data)
+    path = bag.write(tmp_path / "bag")
+    report, _, _ = evaluated(path)
+    (note,) = report.notes
+    assert "ground lies 1.8 m below" in note and "mount.lidar" in note
+    degrees = SensorMounts(front=(1.6, 0.0, 1.5, 0.0, 0.0, 90.0), lidar=(0.0, 0.0, 1.8, 0.0, 0.0, 0.0))
+    report, _, _ = evaluated(path, dataclasses.replace(SETTINGS, mount=degrees))
+    assert report.notes == ["mount.front: angles [0.0, 0.0, 90.0] are more than a turn: degrees? Expected rad"]
+
+
 # --- what the planner is told, and with which sensors
 
 
