@@ -106,10 +106,12 @@ def test_autowares_path_is_a_route(make):
     np.testing.assert_array_equal(route_points(path), [[0.0, 2.0], [10.0, 2.0]])
 
 
-def test_odometry_of_the_middle_is_moved_to_the_rear_axle(make, status):
-    middle = to_odometry(make, status, 0.25, "map", "ego_vehicle")
-    moved = odometry_at_rear_axle(make, middle, 1.4, "base_link")
+def test_odometry_of_the_middle_is_moved_to_the_rear_axle(make):
+    heading = math.radians(60.0)
+    pose, velocity = np.array([100.0, 50.0, heading]), np.array([SPEED_MPS, 0.0])
+    ego = EgoStatus(7_250_000, pose, velocity, np.zeros(2), DrivingCommand.LEFT)
+    moved = odometry_at_rear_axle(make, to_odometry(make, ego, 0.25, "map", "ego_vehicle"), 1.4, "base_link")
     sample = motion_sample(moved)
-    np.testing.assert_allclose(sample.pose, [100.0, 48.6, math.pi / 2], atol=1e-9)
+    np.testing.assert_allclose(sample.pose, [100.0 - 0.7, 50.0 - 1.4 * math.sin(heading), heading], atol=1e-9)
     np.testing.assert_allclose(sample.velocity, [SPEED_MPS, -0.35], atol=1e-9)
     assert (moved.child_frame_id, moved.header.frame_id, sample.time_us) == ("base_link", "map", 7_250_000)
