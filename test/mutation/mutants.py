@@ -2,6 +2,7 @@
 
 import ast
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _COMPARISONS = {
@@ -30,14 +31,23 @@ class Mutant:
         line: where.
         number: which of the module's mutants.
         what: the mistake, in words.
-        source: the module with it.
+        text: the module without it.
+        change: makes it in the module's tree.
     """
 
     path: str
     line: int
     number: int
     what: str
-    source: str
+    text: str
+    change: Callable[[ast.AST], None]
+
+    @property
+    def source(self):
+        """The module with the mistake."""
+        tree = ast.parse(self.text)
+        self.change(tree)
+        return ast.unparse(ast.fix_missing_locations(tree))
 
     @property
     def key(self):
@@ -47,12 +57,8 @@ class Mutant:
 
 def mutants_of(path, text):
     """All mutants of a module, in the order of its lines."""
-    found = []
-    for line, what, change in _changes(ast.parse(text)):
-        tree = ast.parse(text)
-        change(tree)
-        found.append(Mutant(path, line, len(found), what, ast.unparse(ast.fix_missing_locations(tree))))
-    return found
+    changes = _changes(ast.parse(text))
+    return [Mutant(path, line, number, what, text, change) for number, (line, what, change) in enumerate(changes)]
 
 
 def _changes(tree):
