@@ -1,6 +1,8 @@
 """Two stages end to end on a town: written by us, scored as the official script scores them."""
 
+import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from pair_drive_core.datasets.navsim.second_stage_writer import SECOND_STAGE_FOL
 from pair_drive_core.datasets.navsim.submissions import read_submission
 from pair_drive_core.datasets.navsim.synthetic_scenes import read_synthetic_scene
 from pair_drive_core.town.data.navsim_export import TownExport, export_towns
+
+OFFICIAL = Path(__file__).parent.parent / "golden" / "devkit"
 
 
 def run(*arguments):
@@ -58,14 +62,14 @@ def test_second_stage_scenes_move_the_ego_and_nobody_else(data, split):
 
 
 def test_both_stages_score_as_officially(data, split, tmp_path):
-    """Plans of constant velocity, both stages in IDM traffic."""
+    """Plans of constant velocity, both stages in IDM traffic; the table is that of the unmodified `run_pdm_score`."""
     arguments = ("--data", data, "--split", split, "--synthetic-scenes", data / SECOND_STAGE_FOLDER)
     assert "2 plans, 6 in the second stage" in run("evaluate", *arguments, "--submission", tmp_path / "a.pkl")
     submission = read_submission(tmp_path / "a.pkl")
     assert (len(submission.first), len(submission.second)) == (2, 6)
     output = run("score", tmp_path / "a.pkl", *arguments, "--csv", tmp_path / "a.csv", "--out", tmp_path / "a.json")
     assert "two-stage, human filter fixed, normalisation single, traffic idm" in output
-    assert "extended_pdm_score_combined" in (tmp_path / "a.csv").read_text()
+    assert_same_table((tmp_path / "a.csv").read_text(), (OFFICIAL / "two_stage_constant_velocity.csv").read_text())
     aggregates = json.loads((tmp_path / "a.json").read_text())["planners"][0]["aggregates"]
     assert set(aggregates) == {"stage one", "stage two", "combined"}
 
@@ -76,3 +80,20 @@ def test_a_second_stage_is_never_left_out_in_silence(data, split):
     output = run("evaluate", "--data", data, "--split", split, "--one-stage")
     assert "one-stage" in output
     assert "EPDMS on 2 scenes" in output
+
+
+def assert_same_table(ours, official):
+    def rows(text):
+        return {row["token"]: row for row in csv.DictReader(text.splitlines())}
+
+    ours, official = rows(ours), rows(official)
+    assert set(ours) == set(official)
+    for token, row in official.items():
+        assert set(ours[token]) == set(row)
+        for name, text in row.items():
+            if name in ("", "token", "valid"):
+                continue
+            assert (ours[token][name] == "") == (text == ""), (token, name)
+            if text:
+                loose = 1e-6 if "progress" in name or name == "score" or token.startswith("extended") else 0.0
+                assert float(ours[token][name]) == pytest.approx(float(text), abs=loose), (token, name)
