@@ -33,6 +33,11 @@ class Watchers(ReplayWatcher):
     def __init__(self, watchers: Sequence[ReplayWatcher]) -> None:
         self._watchers = watchers
 
+    def started(self, planner: str) -> None:
+        """See `ReplayWatcher`."""
+        for watcher in self._watchers:
+            watcher.started(planner)
+
     def progress(self, messages: int) -> None:
         """See `ReplayWatcher`."""
         for watcher in self._watchers:
@@ -86,7 +91,7 @@ def bag_eval(
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} messages"))
     book = DisagreementBook() if report is not None else None
-    writer = PlanWriter(write_bag, settings.planner.value) if write_bag is not None else None
+    writer = PlanWriter(write_bag) if write_bag is not None else None
     with contextlib.ExitStack() as stack:
         if writer is not None:
             stack.callback(writer.discard)

@@ -126,6 +126,9 @@ class Replay:
 class ReplayWatcher:
     """Is told what happens during a replay; does nothing with it."""
 
+    def started(self, planner: str) -> None:
+        """The recording is open; so the planner is called."""
+
     def progress(self, messages: int) -> None:
         """So many messages are done."""
 
@@ -169,6 +172,7 @@ def replay(
     feed = settings.feed(inputs.pictures)
     intake = Intake(bag, feed, inputs, source, plan_topic, truth_topic, strict=options.strict)
     outcome = Replay()
+    watcher.started(planner.name)
     start = time.perf_counter()
     with ReadAhead(intake.sets()) as ready_sets:
         for ready in ready_sets:

@@ -26,16 +26,15 @@ class PlanWriter(ReplayWatcher):
 
     Args:
         path: folder of the recording; must not be there yet.
-        planner: name of the planner.
 
     Raises:
         FileExistsError: if it is.
     """
 
-    def __init__(self, path: Path, planner: str) -> None:
+    def __init__(self, path: Path) -> None:
         if path.exists():
             raise FileExistsError(f"{path}: expected a new folder for the recording, found one that exists")
-        self._path, self._planner = path, planner
+        self._path, self._planner = path, ""
         self._partial = path.with_name(f".{path.name}.partial")
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
@@ -46,6 +45,10 @@ class PlanWriter(ReplayWatcher):
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
         self._connections: dict[str, Connection] = {}
+
+    def started(self, planner: str) -> None:
+        """Keep the planner's name, which every plan carries."""
+        self._planner = planner
 
     def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
         """Write a plan, its path, the leaves it was chosen from, and their markers."""
