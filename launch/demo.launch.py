@@ -71,7 +71,13 @@ def start_demo(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     end = RegisterEventHandler(
         OnProcessExit(target_action=town, on_exit=[EmitEvent(event=Shutdown(reason="the town's time is over"))])
     )
-    entities = [end, planner, town]
+    dead = RegisterEventHandler(
+        OnProcessExit(
+            target_action=lambda action: action is not town,
+            on_exit=[EmitEvent(event=Shutdown(reason="a node ended before the town's time was over"))],
+        )
+    )
+    entities = [end, dead, planner, town]
     if bag:
         recorder = Node(
             package=PACKAGE,

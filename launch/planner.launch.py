@@ -7,7 +7,7 @@ Without launch, the same node starts with
 from __future__ import annotations
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.substitutions import FindPackageShare
@@ -62,8 +62,8 @@ def start_planner(context: LaunchContext) -> list[LifecycleNode]:
         return str(LaunchConfiguration(name).perform(context))
 
     overrides: dict[str, object] = {name: given(name) for name in OVERRIDES if given(name)}
-    overrides["use_sim_time"] = given("use_sim_time") == "true"
-    overrides["autostart"] = given("autostart") == "true"
+    overrides["use_sim_time"] = given("use_sim_time").lower() == "true"
+    overrides["autostart"] = given("autostart").lower() == "true"
     return [
         LifecycleNode(
             package=PACKAGE,
@@ -86,13 +86,13 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "use_sim_time",
             default_value="false",
-            choices=["true", "false"],
+            choices=["true", "false", "True", "False"],
             description="Take the time from /clock, as simulators and replayed bags need it.",
         ),
         DeclareLaunchArgument(
             "autostart",
             default_value="true",
-            choices=["true", "false"],
+            choices=["true", "false", "True", "False"],
             description="Configure and activate the lifecycle node at once; false leaves that to a lifecycle manager.",
         ),
     ]
@@ -102,4 +102,7 @@ def generate_launch_description() -> LaunchDescription:
         for way, topics in (("Input", INPUTS), ("Output", OUTPUTS))
         for name, (topic, text) in topics.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start_planner)])
+    profile = PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "fastdds_large_messages.xml"])
+    # Without room in shared memory no large picture arrives at all; the names of Fast DDS 2 and 3.
+    environment = [SetEnvironmentVariable(f"{name}_DEFAULT_PROFILES_FILE", profile) for name in ("FASTRTPS", "FASTDDS")]
+    return LaunchDescription([*arguments, *environment, OpaqueFunction(function=start_planner)])

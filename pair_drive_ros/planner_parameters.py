@@ -11,7 +11,7 @@ from pair_drive_core.driving.sensor_feed import Extrinsics
 from pair_drive_ros.parameters import Parameter, ParameterValue
 
 _SETTINGS = PlannerSettings()
-_SYNC, _GUARD, _MOUNT = _SETTINGS.sync, _SETTINGS.guard, _SETTINGS.mount
+_SYNC, _GUARD, _LOOK, _MOUNT = _SETTINGS.sync, _SETTINGS.guard, _SETTINGS.look, _SETTINGS.mount
 _MOUNT_TEXT = "x y z [m] roll pitch yaw [rad, fixed axes] of {} in base_link."
 _CAMERA_TEXT = "the body frame (x forward, y left, z up) of the {} camera"
 
@@ -22,6 +22,10 @@ def _sync(name: str, low: float, high: float, description: str) -> Parameter:
 
 def _guard(name: str, high: float, description: str) -> Parameter:
     return Parameter(f"guard.{name}", getattr(_GUARD, name), description, 0.0, high)
+
+
+def _look(name: str, high: float, description: str) -> Parameter:
+    return Parameter(f"look.{name}", getattr(_LOOK, name), description, 0.0, high)
 
 
 SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
@@ -83,6 +87,18 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
     _guard("max_slip_m", 10.0, "Plans that step sideways further are refused [m]."),
     _guard("max_crab_m", 10.0, "Plans whose steps go sideways further in the mean of 1.5 s are refused [m]."),
     _guard("start_margin_m", 10.0, "How far a plan's first pose may lie from where the ego can be [m]."),
+    _guard("max_jump_m", 20.0, "Plans further beside the one before, within 2 s, are refused [m]."),
+    _guard("previous_plan_s", 5.0, "How long a good plan is driven on when none follows [s]."),
+    Parameter("look.enabled", _LOOK.enabled, "Whether the guard looks for LiDAR points in the way of a plan."),
+    _look("least_height_m", 2.0, "Points lower than this above the ground are ground [m]."),
+    _look("greatest_height_m", 10.0, "Points higher than this above the ground are passed below [m]."),
+    _look("side_margin_m", 2.0, "Added to either side of the vehicle [m]."),
+    Parameter("look.least_points", _LOOK.least_points, "Fewer points within a metre of way are noise.", 1, 1000),
+    _look("ground_slope", 1.0, "Greatest slope of the ground [m/m]."),
+    _look("braking_mps2", 10.0, "Deceleration that must suffice to stop before what is in the way [m/s^2]."),
+    _look("reaction_s", 2.0, "How far ahead a plan must leave that possible [s]."),
+    _look("gap_m", 10.0, "Left between the vehicle's front and what is in the way [m]."),
+    _look("other_braking_mps2", 15.0, "Deceleration that something moving ahead may have at most [m/s^2]."),
     Parameter("mount.front_left", list(_MOUNT.front_left), _MOUNT_TEXT.format(_CAMERA_TEXT.format("left-front"))),
     Parameter("mount.front", list(_MOUNT.front), _MOUNT_TEXT.format(_CAMERA_TEXT.format("front"))),
     Parameter("mount.front_right", list(_MOUNT.front_right), _MOUNT_TEXT.format(_CAMERA_TEXT.format("right-front"))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import rclpy
@@ -13,7 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from pair_drive_core.scene import SceneError
-from pair_drive_ros.parameters import ParameterError
+from pair_drive_ros.parameters import Parameter, ParameterError
 
 
 class Closable(Protocol):
@@ -61,6 +61,25 @@ def run_program(
         if node is not None:
             node.close()
         rclpy.try_shutdown()
+
+
+def help_asked(arguments: list[str] | None) -> bool:
+    """Whether a command line asks what the program is, before any `--ros-args`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    own = given[: given.index("--ros-args")] if "--ros-args" in given else given
+    return bool({"-h", "--help"} & set(own))
+
+
+def help_text(program: str, purpose: str, parameters: Sequence[Parameter]) -> str:
+    """What a node program is, and its parameters with their defaults."""
+    lines = [
+        purpose.strip(),
+        "",
+        f"usage: {program} [--ros-args [-p NAME:=VALUE]... [--params-file FILE] [-r FROM:=TO]...]",
+    ]
+    lines += ["", "parameters:"]
+    lines += [f"  {p.name} ({p.default}): {p.description}" for p in parameters]
+    return "\n".join(lines)
 
 
 def spin(node: Node) -> None:

@@ -48,7 +48,7 @@ def path_ahead(status: EgoStatus, last_path: Tensor | None) -> Polyline:
     if last_path is None or last_path.shape[0] < 2:
         return straight
     local = relative_se2(torch.as_tensor(status.pose, dtype=torch.float64), last_path.to(torch.float64))[:, :2]
-    points = _apart(local)
+    points = apart(local)
     if points.shape[0] < 2:
         return straight
     path = Polyline.from_points(points)
@@ -65,17 +65,17 @@ def path_ahead(status: EgoStatus, last_path: Tensor | None) -> Polyline:
     fading = (left * left * (3.0 - 2.0 * left)).unsqueeze(-1)
     off = nearest[:2] + ahead.unsqueeze(-1) * torch.stack((nearest[2].cos() - 1.0, nearest[2].sin()))
     joined = torch.cat((points.new_zeros(1, 2), poses[:, :2] - fading * off))
-    return _prolonged(_apart(joined))
+    return prolonged(apart(joined))
 
 
-def _prolonged(points: Tensor) -> Polyline:
+def prolonged(points: Tensor) -> Polyline:
     """The points and a straight line after the last of them."""
     direction = points[-1] - points[-2] if points.shape[0] >= 2 else points.new_tensor([1.0, 0.0])
     end = points[-1] + direction / direction.norm().clamp(min=1e-6) * EXTENSION_M
     return Polyline.from_points(torch.cat((points, end.unsqueeze(0))))
 
 
-def _apart(points: Tensor) -> Tensor:
+def apart(points: Tensor) -> Tensor:
     """The points that are `APART_M` or more from the one kept before."""
     kept = [points[0]]
     for point in points[1:]:

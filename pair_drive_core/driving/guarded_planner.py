@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pair_drive_core.driving.fallback import stop_plan
+from pair_drive_core.driving.fallback import apart, prolonged, stop_plan
 from pair_drive_core.driving.output_guard import GuardLimits, guard_violations
-from pair_drive_core.geometry import compose_se2
-from pair_drive_core.planning.plan import Plan
+from pair_drive_core.driving.world_look import ContactSpeed, LookLimits, first_contact, must_brake
+from pair_drive_core.geometry import Polyline, compose_se2, relative_se2, wrap_angle
+from pair_drive_core.planning.plan import Plan, PlanSource
 from pair_drive_core.planning.planner import Planner
 from pair_drive_core.scene import AgentInput, EgoStatus, SceneError, Trajectory
+
+JUMP_HORIZON_S = 2.0
+HARD_SHARE = 1.2
+"""Braking this much harder than the look's own deceleration is a hard stop."""
+BRAKING_SHARE = 0.9
+"""Of the guard's greatest deceleration, so that what the guard makes passes the guard."""
 
 
 def one_line(error: BaseException) -> str:
@@ -22,37 +31,90 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
+class Intervention(str, Enum):
+    """What the guard made of a plan."""
+
+    NONE = ""
+    SLOWED = "slowed"
+    PREVIOUS = "previous plan"
+    COMFORTABLE_STOP = "comfortable stop"
+    HARD_STOP = "hard stop"
+
+
 @dataclass(frozen=True)
 class GuardedPlan:
-    """A plan that passed the guard, or the fallback and why.
+    """A plan that passed the guard, or what takes its place and why.
 
     Attributes:
         plan: what to drive.
-        reason: why the fallback was taken; empty otherwise.
-        failed: whether the planner raised an error (rather than planned something implausible).
+        reason: why the guard stepped in; empty otherwise.
+        failed: whether the planner raised an error (rather than planned something that may not be driven).
         compute_s: time spent on planning.
+        intervention: what the guard made of the plan.
+        contact_s: time until the vehicle, at its present speed, touches what is in the way; infinity if nothing is.
+        jump_m: how far the plan lies beside the one before, at most, within the next 2 s; NaN without one.
     """
 
     plan: Plan
     reason: str
     failed: bool
     compute_s: float
+    intervention: Intervention = Intervention.NONE
+    contact_s: float = math.inf
+    jump_m: float = math.nan
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The last good plan.
+
+    Attributes:
+        time_us: its t0.
+        knots: (9, 3) its poses from t0 on in the continuous frame; m, rad.
+        interval_s: time between them.
+    """
+
+    time_us: int
+    knots: Tensor
+    interval_s: float
+
+    def at(self, status: EgoStatus) -> Tensor:
+        """(8, 3) where the plan wanted the ego to be after each interval from another t0 on, in the ego frame then."""
+        offset = (status.time_us - self.time_us) * 1e-6 / self.interval_s
+        index = torch.arange(1, self.knots.shape[0], dtype=torch.float64) + offset
+        last = self.knots.shape[0] - 2
+        before = index.floor().clamp(0, last).long()
+        fraction = (index - before).unsqueeze(-1)
+        start, end = self.knots[before], self.knots[before + 1]
+        # Beyond its end the plan goes on as it went last, but does not turn any further.
+        turn = wrap_angle(end[:, 2] - start[:, 2]) * fraction[:, 0].clamp(max=1.0)
+        poses = torch.cat((start[:, :2] + fraction * (end - start)[:, :2], (start[:, 2] + turn).unsqueeze(-1)), dim=-1)
+        return relative_se2(torch.as_tensor(status.pose, dtype=torch.float64), poses)
 
 
 class GuardedPlanner:
-    """Runs a planner, checks its output and falls back to a comfortable stop along the last good path.
+    """Runs a planner and lets only pass what may be driven; see `Intervention` for what takes the place of the rest.
 
     Args:
         planner: the planner.
         limits: bounds of a plausible plan.
         fallback_deceleration_mps2: of the comfortable stop.
+        look: what counts as being in the way.
     """
 
-    def __init__(self, planner: Planner, limits: GuardLimits, fallback_deceleration_mps2: float = 2.0) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        limits: GuardLimits,
+        fallback_deceleration_mps2: float = 2.0,
+        look: LookLimits | None = None,
+    ) -> None:
         self._planner = planner
         self._limits = limits
         self._deceleration = fallback_deceleration_mps2
-        self._last_path: Tensor | None = None
+        self._look = look or LookLimits()
+        self._past: _Past | None = None
+        self._contact_speed = ContactSpeed()
         self._epoch = 0
 
     @property
@@ -65,17 +127,18 @@ class GuardedPlanner:
         self._planner = planner
 
     def reset(self) -> None:
-        """Forget the last path, as after a jump of time."""
-        self._last_path = None
+        """Forget the past, as after a jump of time."""
+        self._past = None
+        self._contact_speed.reset()
 
     def reset_if(self, epoch: int) -> None:
-        """Forget the last path if the epoch (a count of jumps of time) is another one than before."""
+        """Forget the past if the epoch (a count of jumps of time) is another one than before."""
         if epoch != self._epoch:
             self._epoch = epoch
             self.reset()
 
     def plan(self, agent_input: AgentInput) -> GuardedPlan:
-        """Plan 4 s ahead of t0; whatever goes wrong inside the planner becomes a stop.
+        """Plan 4 s ahead of t0; whatever goes wrong inside the planner becomes another plan that may be driven.
 
         Raises:
             SceneError: if the ego's own status is not finite: no plan can start from there.
@@ -85,23 +148,109 @@ class GuardedPlanner:
             raise SceneError(f"EgoStatus: expected finite numbers, got {status}")
         start = time.perf_counter()
         plan: Plan | None = None
+        jump_m = math.nan
         try:
             plan = self._planner.plan(agent_input)
             violations = guard_violations(plan.poses, status, self._limits, plan.interval_s)
+            if not violations:
+                jump_m = self._jump(plan, status)
+                violations = self._jump_violations(jump_m)
             failed, reason = False, "; ".join(violations)
         except Exception as error:  # noqa: BLE001 - a vehicle in motion needs a plan more than a traceback
             failed, reason = True, one_line(error)
         compute_s = time.perf_counter() - start
-        if plan is None or reason:
-            return GuardedPlan(self._stop(status), reason, failed, compute_s)
-        world_se2_ego = torch.as_tensor(status.pose, dtype=torch.float64)
-        knots = Trajectory(plan.poses.to(torch.float64)).with_start()
-        self._last_path = compose_se2(world_se2_ego, knots)
-        return GuardedPlan(plan, "", False, compute_s)
+        intervention = Intervention.NONE
+        good = plan if plan is not None and not reason else None
+        if good is None:
+            chosen, intervention = self._instead(status)
+        else:
+            chosen = good
+            world_se2_ego = torch.as_tensor(status.pose, dtype=torch.float64)
+            knots = Trajectory(good.poses.to(torch.float64), good.interval_s).with_start()
+            self._past = _Past(status.time_us, compose_se2(world_se2_ego, knots), good.interval_s)
+        braked, braking, contact = self._mind_the_world(chosen, agent_input)
+        if braking is not Intervention.NONE:
+            intervention = braking
+            reason = "; ".join(filter(None, (reason, contact.text)))
+        return GuardedPlan(braked, reason, failed, compute_s, intervention, contact.time_s, jump_m)
 
-    def _stop(self, status: EgoStatus) -> Plan:
-        """A comfortable stop along the last good path; straight on where the guard does not let that pass."""
-        stop = stop_plan(status, self._last_path, self._deceleration)
+    def _jump(self, plan: Plan, status: EgoStatus) -> float:
+        """How far a plan lies beside the one before while that is fresh, m; NaN without one."""
+        if not self._fresh(status) or self._past is None:
+            return math.nan
+        steps = max(1, round(JUMP_HORIZON_S / plan.interval_s))
+        before = self._past.at(status)[:steps]
+        step = plan.poses[:steps].to(torch.float64)[:, :2] - before[:, :2]
+        return float((step[:, 1] * before[:, 2].cos() - step[:, 0] * before[:, 2].sin()).abs().max())
+
+    def _jump_violations(self, jump_m: float) -> list[str]:
+        limit = self._limits.max_jump_m
+        return [f"jump of {jump_m:.2f} m beside the plan before, above {limit}"] if jump_m > limit else []
+
+    def _fresh(self, status: EgoStatus) -> bool:
+        """Whether the last good plan is young enough to be driven on."""
+        age_s = math.inf if self._past is None else (status.time_us - self._past.time_us) * 1e-6
+        return 0.0 <= age_s <= self._limits.previous_plan_s
+
+    def _instead(self, status: EgoStatus) -> tuple[Plan, Intervention]:
+        """The last good plan while it is fresh, then a comfortable stop along its path, then one straight on."""
+        if self._past is not None and self._fresh(status):
+            poses = self._past.at(status)
+            if not guard_violations(poses, status, self._limits, self._past.interval_s):
+                past = Plan(poses.float(), PlanSource.FALLBACK, math.nan, math.nan, interval_s=self._past.interval_s)
+                return past, Intervention.PREVIOUS
+        stop = stop_plan(status, None if self._past is None else self._past.knots, self._deceleration)
         if guard_violations(stop.poses, status, self._limits, stop.interval_s):
-            return stop_plan(status, None, self._deceleration)
-        return stop
+            stop = stop_plan(status, None, self._deceleration)
+        return stop, Intervention.COMFORTABLE_STOP
+
+    def _mind_the_world(self, plan: Plan, agent_input: AgentInput) -> tuple[Plan, Intervention, _Seen]:
+        """The plan, or its path driven so slowly that the ego stops before what is in the way."""
+        status, sweep, look = agent_input.now, agent_input.lidar, self._look
+        if sweep is None or not look.enabled:
+            return plan, Intervention.NONE, _Seen("", math.inf)
+        path = way_of(plan.poses)
+        contact = first_contact(path, sweep.points, look)
+        heading = float(status.pose[2])
+        turn = np.array([[math.cos(heading), -math.sin(heading)], [math.sin(heading), math.cos(heading)]])
+        place = None if contact is None else turn @ contact.position + status.pose[:2]
+        other_mps = self._contact_speed.update(sweep.time_us * 1e-6, place, heading)
+        if contact is None:
+            return plan, Intervention.NONE, _Seen("", math.inf)
+        speed = max(float(status.velocity[0]), 0.0)
+        closing = speed - other_mps
+        seen_s = contact.distance_m / closing if closing > 0.1 else math.inf
+        free_m = contact.distance_m + other_mps * other_mps / (2.0 * look.other_braking_mps2)
+        progress = path.project(plan.poses[:, :2].to(torch.float64))
+        if not must_brake(progress, plan.interval_s, free_m, look):
+            return plan, Intervention.NONE, _Seen("", seen_s)
+        room_m = max(free_m - look.gap_m, 0.1)
+        needed = max(speed * speed / (2.0 * room_m), self._deceleration)
+        hard = needed > HARD_SHARE * look.braking_mps2
+        braked = _braked(plan, path, progress, speed, min(needed, BRAKING_SHARE * self._limits.max_deceleration_mps2))
+        kind = Intervention.HARD_STOP if hard else Intervention.SLOWED
+        text = f"something {contact.distance_m:.1f} m ahead in the way, {seen_s:.1f} s at {speed:.1f} m/s"
+        return braked, kind, _Seen(text, seen_s)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the look at the world has found: in words, and the time until it is touched, s."""
+
+    text: str
+    time_s: float
+
+
+def way_of(poses: Tensor) -> Polyline:
+    """The path of a plan's poses from the ego on, prolonged straight."""
+    points = torch.cat((poses.new_zeros(1, 2), poses[:, :2])).to(torch.float64)
+    return prolonged(apart(points))
+
+
+def _braked(plan: Plan, path: Polyline, progress: Tensor, speed: float, deceleration: float) -> Plan:
+    """The plan's path, no faster than braking at a constant rate from now on allows."""
+    time_s = plan.interval_s * torch.arange(1, progress.shape[0] + 1, dtype=torch.float64)
+    time_s = time_s.clamp(max=speed / deceleration)
+    braking = speed * time_s - 0.5 * deceleration * time_s * time_s
+    poses = path.interpolate(torch.minimum(progress, braking)).to(plan.poses.dtype)
+    return replace(plan, poses=poses)

@@ -33,6 +33,8 @@ class GuardLimits:
             curvature explain: no turning on the spot.
         max_slip_m: sideways part of a step, against the mean heading of the step.
         max_crab_m: mean sideways part of the steps of 1.5 s: no crabbing.
+        max_jump_m: how far a plan may lie beside the one before within the next 2 s, while that is fresh.
+        previous_plan_s: how long a good plan may be driven on when none follows, before the ego stops.
         start_margin_m: how far the first pose may lie from where the ego can be, beyond what acceleration explains.
     """
 
@@ -46,6 +48,8 @@ class GuardLimits:
     max_slip_m: float = 1.0
     max_crab_m: float = 0.45
     start_margin_m: float = 0.75
+    max_jump_m: float = 4.0
+    previous_plan_s: float = 0.5
 
     def problems(self) -> list[str]:
         """What is wrong with the values, one line each."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
+
 from pair_drive_core.driving.findings import Finding, Level
-from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.guarded_planner import GuardedPlan, Intervention
 from pair_drive_core.driving.latency import Latencies
 from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_core.planning.plan import PlanSource
 
 _US_PER_S = 1_000_000
+_TOLD_S = 1.0
+"""How long something that has happened in a moment is told."""
 
 
 @dataclass
@@ -32,6 +37,10 @@ class PlannerHealth:
         last_age_s: its age when it was published.
         last_reason: why it is a fallback; empty if it is none.
         last_failed: whether the planner raised an error.
+        last_intervention: what the guard made of it.
+        interventions: how often the guard did what.
+        last_contact_s: time until the vehicle touches what is in its way, at its present speed.
+        jumps_m: of the last plans beside those before them.
         compute: time spent on planning.
         total: time from the last message of a set to the publication.
     """
@@ -46,6 +55,10 @@ class PlannerHealth:
     last_age_s: float = 0.0
     last_reason: str = ""
     last_failed: bool = False
+    last_intervention: Intervention = Intervention.NONE
+    interventions: Counter[Intervention] = field(default_factory=Counter)
+    last_contact_s: float = math.inf
+    jumps_m: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     compute: Latencies = field(default_factory=Latencies)
     total: Latencies = field(default_factory=Latencies)
 
@@ -58,6 +71,11 @@ class PlannerHealth:
         self.plans[result.plan.source] += 1
         self.last_t0_us, self.last_age_s = t0_us, age_s
         self.last_reason, self.last_failed = result.reason, result.failed
+        self.last_intervention = result.intervention
+        self.interventions[result.intervention] += 1
+        self.last_contact_s = result.contact_s
+        if math.isfinite(result.jump_m):
+            self.jumps_m.append(result.jump_m)
         self.last_error = ""
         self.compute.add(result.compute_s)
         self.total.add(total_s)
@@ -159,6 +177,10 @@ def input_findings(
         finding = _stream_finding(stream, feed.synchronizer.newest_us(stream), now_us, limit_s, starting)
         findings.append(replace(finding, values={**finding.values, "topic": topics.get(stream, "")}))
     findings.append(_acceleration_finding(feed, now_us, stale_after_s))
+    check = feed.odometry_check
+    if check.last_jump_us is not None and now_us - check.last_jump_us < _TOLD_S * _US_PER_S:
+        reason = f"the pose jumped by {check.last_jump_m:.2f} m; everything before is forgotten"
+        findings.append(Finding("odometry", Level.ERROR, reason, {"jumps": check.jumps}))
     missing = feed.cameras_without_calibration
     if missing:
         level = Level.WARN if starting else Level.ERROR
@@ -225,11 +247,16 @@ def planner_finding(health: PlannerHealth, name: str, skew_s: dict[str, float]) 
         "latency_p99_ms": total.p99_ms,
         "plan_age_s": health.last_age_s,
     }
+    values |= {f"guard: {kind.value}": health.interventions[kind] for kind in Intervention if kind.value}
+    values["contact_s"] = health.last_contact_s
+    jumps = np.array(tuple(health.jumps_m)) if health.jumps_m else np.full(1, math.nan)
+    values |= {"jump_p95_m": float(np.percentile(jumps, 95.0)), "jump_max_m": float(jumps.max())}
     values |= {f"skew_s: {reading}": skew for reading, skew in skew_s.items()}
     if health.last_t0_us is None:
         return Finding("planner", Level.WARN, f"{name}: no plan yet", values)
     if health.last_failed:
-        return Finding("planner", Level.ERROR, f"{name} failed, fallback: {health.last_reason}", values)
+        instead = health.last_intervention.value
+        return Finding("planner", Level.ERROR, f"{name} failed, {instead}: {health.last_reason}", values)
     if health.last_reason:
-        return Finding("planner", Level.WARN, f"{name}: plan refused, fallback: {health.last_reason}", values)
+        return Finding("planner", Level.WARN, f"{name}, {health.last_intervention.value}: {health.last_reason}", values)
     return Finding("planner", Level.OK, name, values)

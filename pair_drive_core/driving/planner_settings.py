@@ -19,6 +19,7 @@ from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed, SensorMounts
 from pair_drive_core.driving.synchronizer import SynchronizerConfig
 from pair_drive_core.driving.warm_up import warm_up
+from pair_drive_core.driving.world_look import LookLimits
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
 from pair_drive_core.planning.planner import Planner
@@ -88,6 +89,7 @@ class PlannerSettings:
         pictures: whether K and the distortion of camera_info hold for the pictures, or P.
         sync: tolerances of the synchroniser.
         guard: bounds of a plausible plan.
+        look: what the guard takes for being in the way, and how it brakes for it.
         mount: where the sensors sit.
     """
 
@@ -101,11 +103,12 @@ class PlannerSettings:
     pictures: Pictures = Pictures.BY_NAME
     sync: SynchronizerConfig = field(default_factory=SynchronizerConfig)
     guard: GuardLimits = field(default_factory=GuardLimits)
+    look: LookLimits = field(default_factory=LookLimits)
     mount: SensorMounts = field(default_factory=SensorMounts)
 
     def problems(self) -> list[str]:
         """What is wrong with the values, one line each."""
-        found = [*self.sync.problems(), *self.guard.problems(), *self.mount.problems()]
+        found = [*self.sync.problems(), *self.guard.problems(), *self.look.problems(), *self.mount.problems()]
         if not self.fallback_deceleration_mps2 > 0:
             value = self.fallback_deceleration_mps2
             found.append(f"fallback_deceleration_mps2: expected a positive number, got {value}")
@@ -137,7 +140,7 @@ class PlannerSettings:
             ValueError: naming what is wrong with the settings or the checkpoint.
             FileNotFoundError: if there is no such checkpoint.
         """
-        return GuardedPlanner(self.loaded_planner(), self.guard, self.fallback_deceleration_mps2)
+        return GuardedPlanner(self.loaded_planner(), self.guard, self.fallback_deceleration_mps2, self.look)
 
     def loaded_planner(self) -> Planner:
         """Load the planner and let it plan, as it will in motion.

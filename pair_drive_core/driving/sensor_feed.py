@@ -26,6 +26,7 @@ from pair_drive_core.driving.messages import (
     stamp_us,
 )
 from pair_drive_core.driving.messages.camera_info import fit_calibration
+from pair_drive_core.driving.odometry_check import Frames, OdometryCheck
 from pair_drive_core.driving.synchronizer import (
     LIDAR,
     SensorSet,
@@ -124,6 +125,7 @@ class SensorFeed:
             raise ValueError("; ".join(problems))
         self.synchronizer: Synchronizer[tuple[InputTopic, Any]] = Synchronizer(config)
         self.report = FeedReport()
+        self.odometry_check = OdometryCheck()
         self.odometry_frame = ""
         self.odometry_child_frame = ""
         self.last_motion: MotionSample | None = None
@@ -223,7 +225,11 @@ class SensorFeed:
             MessageError: if the cloud is malformed or its frame is not connected to the ego frame.
         """
         if time_us not in self._sweeps:
-            self._sweeps[time_us] = self._points_in_ego(cloud_points(message), str(message.header.frame_id))
+            points = cloud_points(message)
+            if points.shape[0] == 0:
+                total = int(message.height) * int(message.width)
+                raise MessageError(f"point cloud: expected points, got none that is finite among {total}")
+            self._sweeps[time_us] = self._points_in_ego(points, str(message.header.frame_id))
             while len(self._sweeps) > _DECODED_SWEEPS:
                 del self._sweeps[next(iter(self._sweeps))]
         return self._sweeps[time_us]
@@ -244,8 +250,11 @@ class SensorFeed:
         elif entry.kind is InputKind.ODOMETRY:
             self.odometry_child_frame = str(message.child_frame_id).lstrip("/")
             self.last_motion = self._odometry.motion(message, self._ego_from_odometry())
+            frame = str(message.header.frame_id)
+            if self.odometry_check.check(self.last_motion, Frames(frame, str(message.child_frame_id))):
+                self.reset()
             synchronizer.add_motion(self.last_motion)
-            self.odometry_frame = str(message.header.frame_id)
+            self.odometry_frame = frame
         elif entry.kind is InputKind.ACCELERATION:
             synchronizer.add_acceleration(stamp_us(message.header.stamp), linear_acceleration(message))
         elif entry.kind is InputKind.COMMAND:

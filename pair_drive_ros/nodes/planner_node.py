@@ -47,7 +47,7 @@ from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory
 from pair_drive_ros.parameters import ParameterValue, declare, plain, value_problems, values
 from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, coupled_problems, split_settings
 from pair_drive_ros.prepared_parameters import Preparation, PreparedParameterService, refusal
-from pair_drive_ros.program import run_program, spin
+from pair_drive_ros.program import help_asked, help_text, run_program, spin
 
 _US_PER_S = 1_000_000
 _TRANSFORM_DEPTH = 100
@@ -199,6 +199,10 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             subscription = self.create_subscription(message_type(entry.kind.value), name, callback, qos)
             self._inputs.append(subscription)
             self._input_names[stream_of(entry)] = subscription.topic_name
+            if entry.kind is InputKind.COMMAND:
+                # One that was sent before we came is kept by publishers that offer it; others only match the first.
+                kept = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+                self._inputs.append(self.create_subscription(message_type(entry.kind.value), name, callback, kept))
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop planning; nothing is published any more."""
@@ -465,6 +469,9 @@ def run(node: PlannerNode) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is shut down; exit code 2 for parameters that are refused."""
+    if help_asked(arguments):
+        print(help_text("planner_node", __doc__ or "", PLANNER_PARAMETERS))
+        return 0
     return run_program("planner_node", arguments, PlannerNode, run)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pair_drive_core.driving.fallback import stop_plan
-from pair_drive_core.driving.guarded_planner import GuardedPlanner
+from pair_drive_core.driving.guarded_planner import GuardedPlanner, Intervention
 from pair_drive_core.driving.output_guard import GuardLimits, guard_violations
 from pair_drive_core.geometry import compose_se2
 from pair_drive_core.planning.plan import Plan, PlanSource
@@ -192,3 +192,39 @@ def test_another_planner_is_taken_over_with_the_path_of_the_one_before(guarded, 
     broken.answer = RuntimeError("gone")
     guarded.replace(broken)
     assert float(run(guarded, status(10.0)).plan.poses[-1, 1]) > 2.0
+
+
+def at(seconds, x, speed=5.0):
+    return dataclasses.replace(status(speed, (x, 0.0, 0.0)), time_us=round(seconds * 1e6))
+
+
+def test_a_good_plan_is_driven_on_while_it_is_fresh_then_the_ego_stops(guarded, scripted):
+    scripted.answer = straight(5.0)
+    run(guarded, at(0.0, 0.0))
+    scripted.answer = RuntimeError("gone")
+    first = run(guarded, at(0.2, 1.0))
+    assert (first.intervention, first.plan.source) == (Intervention.PREVIOUS, PlanSource.FALLBACK)
+    assert first.plan.poses[:, 0].tolist() == pytest.approx([2.5 * i for i in range(1, 9)], abs=1e-4)
+    later = run(guarded, at(0.7, 3.5))
+    assert later.intervention is Intervention.COMFORTABLE_STOP
+    assert float(later.plan.poses[-1, 0]) == pytest.approx(6.25, abs=1e-3)
+
+
+def test_a_good_plan_is_not_driven_on_by_an_ego_that_is_elsewhere(guarded, scripted):
+    scripted.answer = straight(5.0)
+    run(guarded, at(0.0, 0.0))
+    scripted.answer = RuntimeError("gone")
+    assert run(guarded, at(0.2, 9.0)).intervention is Intervention.COMFORTABLE_STOP
+
+
+def test_plans_that_jump_aside_are_measured_and_great_jumps_refused_while_the_one_before_is_fresh(guarded, scripted):
+    scripted.answer = straight(10.0)
+    assert math.isnan(run(guarded, at(0.0, 0.0, 10.0)).jump_m)
+    scripted.answer = arc(-40.0, 40.0, points=9)[1:].float()
+    scripted.answer[:, 2] = -scripted.answer[:, 2].abs()
+    scripted.answer[:, 1] = -scripted.answer[:, 1].abs()
+    result = run(guarded, at(0.1, 1.0, 10.0))
+    assert result.intervention is Intervention.PREVIOUS and "jump of" in result.reason
+    assert result.jump_m > 4.0
+    result = run(guarded, at(0.9, 9.0, 10.0))
+    assert result.intervention is Intervention.NONE, "what stays is believed in the end"

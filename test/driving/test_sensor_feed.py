@@ -184,6 +184,8 @@ def test_the_default_mounts_are_those_of_the_town(feed):
     [
         (info(model="ptlens"), "expected a distortion model of 'plumb_bob', .*'fisheye' or none, got 'ptlens'"),
         (info(k=[0.0] * 9), "positive focal lengths"),
+        (info(k=[200.0, 0, 16.0, 0, 200.0, 9.0, 0, 0, 1]), "angle of view"),
+        (info(width=4 * WIDTH, height=4 * HEIGHT), "of another size of picture"),
         (info(width=0), "expected a size, got 0 x 18"),
     ],
 )
@@ -226,3 +228,54 @@ def test_a_lidar_on_the_roof_that_looks_back_gives_points_in_the_ego_frame():
 def test_mounts_must_be_six_finite_numbers():
     with pytest.raises(ValueError, match=r"mount of lidar: expected 6 finite numbers .* got \[0.0, 1.0\]"):
         SensorFeed(SynchronizerConfig(), SensorMounts(lidar=(0.0, 1.0)))
+
+
+def test_a_cloud_without_a_finite_point_is_told(feed):
+    fill(feed, 1.0)
+    feed.take()
+    feed.receive("lidar/points", cloud(1.1, [(math.nan,) * 3] * 4))
+    for namespace in CAMERA_TOPICS.values():
+        feed.receive(f"{namespace}/image_raw", image(1.1))
+    feed.receive("odometry", odometry(1.1, x=0.5))
+    feed.receive("acceleration", acceleration(1.1))
+    (readings,) = feed.take()
+    assert feed.decode(readings) is None
+    assert "none that is finite among 4" in feed.report.last_error["lidar/points"]
+
+
+@pytest.mark.parametrize(
+    ("moves_mps", "says_mps", "agrees"), [(5.0, 5.0, True), (0.0, 5.0, False), (5.0, 0.0, False), (0.0, 0.0, True)]
+)
+def test_odometry_whose_pose_and_velocity_contradict_each_other_is_refused(feed, moves_mps, says_mps, agrees):
+    for step in range(20):
+        time_s = 1.0 + 0.05 * step
+        feed.receive("odometry", odometry(time_s, x=moves_mps * time_s, speed=says_mps))
+    assert ("odometry" not in feed.report.last_error) is agrees
+    if not agrees:
+        assert "expected pose and velocity to agree" in feed.report.last_error["odometry"]
+        assert feed.synchronizer.newest_us("odometry") < 1_700_000
+
+
+@pytest.mark.parametrize("field", ["frame_id", "child_frame_id"])
+def test_odometry_in_other_frames_than_before_is_refused(feed, field):
+    feed.receive("odometry", odometry(1.0))
+    other = odometry(1.1, x=0.5)
+    setattr(other.header if field == "frame_id" else other, field, "elsewhere")
+    feed.receive("odometry", other)
+    assert "elsewhere" in feed.report.last_error["odometry"]
+
+
+def test_a_pose_that_jumps_makes_everything_before_forgotten_and_is_counted(feed):
+    fill(feed, 1.0)
+    feed.receive("odometry", odometry(1.05, x=3.25))
+    assert feed.odometry_check.jumps == 1
+    assert feed.take() == []
+    for step in range(10):
+        feed.receive("odometry", odometry(1.1 + 0.05 * step, x=3.5 + 0.25 * step))
+    assert feed.report.last_error == {} and feed.odometry_check.jumps == 1
+
+
+@pytest.mark.parametrize("speed", [1e300, 200.0, -200.0])
+def test_speeds_that_no_vehicle_has_are_refused(feed, speed):
+    feed.receive("odometry", odometry(1.0, speed=speed))
+    assert "road vehicle" in feed.report.last_error["odometry"]

@@ -52,6 +52,8 @@ def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, ri
     node._planner.replace(Exploding())
     assert rig.stream_until(lambda: finding()[0] == ERROR, 30) is not None
     assert "OutOfMemoryError: tried to allocate 2.00 GiB" in finding()[1]
+    stopping = lambda: plans[-1].reason.startswith("comfortable stop: ")  # noqa: E731
+    assert rig.stream_until(stopping, 30) is not None, "the last good plan is driven on only while it is fresh"
     fallback = plans[-1]
     assert fallback.source == PlannedTrajectory.FALLBACK and "OutOfMemoryError" in fallback.reason
     speeds = [point.longitudinal_velocity_mps for point in fallback.points]

@@ -113,3 +113,10 @@ def test_compressed_pictures_and_other_topic_names(planner_process, rig, peer):
     assert planner_process.plans
     planner_process.process.send_signal(signal.SIGINT)
     assert planner_process.process.wait(30) == 0, planner_process.output()
+
+
+def test_help_is_told_without_starting_a_node(start_process):
+    process = start_process("-m", "pair_drive_ros.nodes.planner_node", "--help")
+    assert process.wait(60) == 0
+    text = process.log_path.read_text()
+    assert "usage: planner_node" in text and "stale_after_s (0.25): " in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -27,6 +28,10 @@ _ROTATION_TOLERANCE = 1e-3
 _RECTIFIED_SHARE = 0.01
 _PLUMB_BOB = 5
 """Coefficients of plumb_bob; OpenCV's models with more are called rational_polynomial."""
+
+_LEAST_ANGLE_DEG, _GREATEST_ANGLE_DEG = 10.0, 175.0
+_OFF_CENTRE = 0.2
+"""The optical axis lies at least this share of the picture away from its border."""
 
 _BODY_R_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """From an optical frame (z forward, x right) to the body frame of the same camera (x forward, y left): REP-103."""
@@ -86,6 +91,7 @@ def camera_calibration(
         )
     if int(message.width) < 1 or int(message.height) < 1:
         raise MessageError(f"camera_info of {name}: expected a size, got {message.width} x {message.height}")
+    _require_plausible(matrix, int(message.width), int(message.height), name)
     lens, distortion = (Lens.BROWN, np.zeros(5)) if rectified else _lens(message, name)
     rotation, position = camera_pose(mount)
     if rectified:
@@ -94,6 +100,26 @@ def camera_calibration(
             raise MessageError(f"camera_info of {name}: expected r as a rotation, got {turn.tolist()}")
         rotation = rotation @ turn.T
     return _of_pictures(message, CameraCalibration(name, 0, 0, matrix, rotation, position, distortion, lens))
+
+
+def _require_plausible(matrix: FloatArray, width_px: int, height_px: int, name: str) -> None:
+    """Numbers of another size of picture, or of another unit, look like those of a lens that nobody mounts.
+
+    Raises:
+        MessageError: for an angle of view or a centre that no camera for driving has.
+    """
+    angle_deg = math.degrees(2.0 * math.atan(0.5 * width_px / float(matrix[0, 0])))
+    centre = (float(matrix[0, 2]) / width_px, float(matrix[1, 2]) / height_px)
+    if not _LEAST_ANGLE_DEG <= angle_deg <= _GREATEST_ANGLE_DEG:
+        raise MessageError(
+            f"camera_info of {name}: expected an angle of view of {_LEAST_ANGLE_DEG:g} to {_GREATEST_ANGLE_DEG:g} "
+            f"degrees, got {angle_deg:.1f} (focal length {matrix[0, 0]:g} px, {width_px} px wide)"
+        )
+    if not all(_OFF_CENTRE <= share <= 1.0 - _OFF_CENTRE for share in centre):
+        raise MessageError(
+            f"camera_info of {name}: expected the optical axis near the middle of {width_px} x {height_px} px, "
+            f"got ({matrix[0, 2]:g}, {matrix[1, 2]:g}): of another size of picture?"
+        )
 
 
 def _matrix(values: Any, shape: tuple[int, int], field: str, name: str) -> FloatArray:  # noqa: ANN401 - array or list

@@ -59,7 +59,7 @@ def to_planned_trajectory(
         compute_time=to_duration(make, result.compute_s),
         age=to_duration(make, age_s),
         planner=planner,
-        reason=result.reason,
+        reason=f"{result.intervention.value}: {result.reason}" if result.intervention.value else result.reason,
     )
 
 
