@@ -82,12 +82,12 @@ def feed():
     return SensorFeed(SynchronizerConfig(), SensorMounts())
 
 
-def fill(feed, time_s, images=image, with_info=True, x=0.0):
+def fill(feed, time_s, images=image, with_info=True, x=None):
     for namespace in CAMERA_TOPICS.values():
         if with_info:
             feed.receive(f"{namespace}/camera_info", info())
         feed.receive(f"{namespace}/image_raw", images(time_s))
-    feed.receive("odometry", odometry(time_s, x))
+    feed.receive("odometry", odometry(time_s, 5.0 * (time_s - 1.0) if x is None else x))
     feed.receive("acceleration", acceleration(time_s))
     feed.receive("driving_command", command(time_s))
     feed.receive("lidar/points", cloud(time_s))
