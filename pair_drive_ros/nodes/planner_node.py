@@ -15,6 +15,7 @@ from nav_msgs.msg import Path
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -202,7 +203,9 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             if entry.kind is InputKind.COMMAND:
                 # One that was sent before we came is kept by publishers that offer it; others only match the first.
                 kept = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-                self._inputs.append(self.create_subscription(message_type(entry.kind.value), name, callback, kept))
+                quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+                command = message_type(entry.kind.value)
+                self._inputs.append(self.create_subscription(command, name, callback, kept, event_callbacks=quiet))
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop planning; nothing is published any more."""
@@ -247,10 +250,10 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs.clear()
+        self._resets += 1  # What is being planned now will not be published.
         if self._thread is not None and not self._thread.stop():
             self.get_logger().error("the inference thread hangs; what it still works on will not be published")
         self._thread = None
-        self._resets += 1
         self._health.activated_us = None
 
     def _release(self) -> None:
@@ -351,8 +354,11 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         if epoch != self._submitted_epoch:
             self._submitted_epoch, self._last_submitted_us = epoch, None
             thread.drop_waiting()
-        age_s = (self._now_us() - readings.time_us) / _US_PER_S
-        if abs(age_s) > self._settings.stale_after_s:
+        stamps = [frame.time_us for frame in readings.cameras.values()]
+        if readings.lidar is not None:
+            stamps.append(readings.lidar.time_us)
+        now_us, limit_us = self._now_us(), self._settings.stale_after_s * _US_PER_S
+        if now_us - min(stamps) > limit_us or max(stamps) - now_us > limit_us:
             self._health.discarded["stale"] += 1
             return
         last = self._last_submitted_us

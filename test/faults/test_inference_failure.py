@@ -5,6 +5,8 @@ import threading
 import pytest
 import torch
 
+from pair_drive_core.driving.messages import stamp_us
+
 ERROR, OK = 2, 0
 
 
@@ -129,3 +131,42 @@ def test_many_lifecycle_cycles_leave_no_threads_publishers_or_subscriptions(node
         cycle()
     assert held() == before
     peer.spin_for(0.1)
+
+
+@pytest.mark.parametrize("what", ["the node's clock jumps", "the sensors' time jumps", "the node is activated anew"])
+def test_what_was_asked_for_before_is_not_published_and_nothing_of_the_past_is_used(node, rig, peer, what):
+    from pair_drive_ros.msg import PlannedTrajectory
+
+    plans = peer.collect(PlannedTrajectory, "planning/trajectory")
+    assert node.start()
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: plans, 30) is not None
+    decode, gate, held = node._feed.decode, threading.Event(), []
+
+    def slow(readings):
+        held.append(readings.time_us)
+        assert gate.wait(60)
+        return decode(readings)
+
+    node._feed.decode = slow
+    assert rig.stream_until(lambda: held, 30) is not None
+    epoch = node._epoch(node._feed)
+    if what == "the node's clock jumps":
+        node._on_clock_jump(None)
+    elif what == "the sensors' time jumps":
+        rig.publish(rig.now_us() - 30_000_000)
+        assert peer.spin_until(lambda: node._feed.synchronizer.report.time_jumps, 20)
+    else:
+        threading.Timer(0.3, gate.set).start()
+        node.trigger_deactivate()
+        node.trigger_activate()
+    if what != "the sensors' time jumps":
+        assert node._feed.synchronizer.newest_us("CAM_F0") is None, "nothing of before is kept"
+    assert node._epoch(node._feed) != epoch
+    gate.set()
+    node._feed.decode = decode
+    peer.spin_for(0.5)
+    assert held[0] not in {stamp_us(plan.header.stamp) for plan in plans}
+    count = len(plans)
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: len(plans) > count, 30) is not None
