@@ -22,7 +22,7 @@ def plans_again(planner, rig):
 
 def new_plans(planner, rig, duration_s, **stream):
     """How many plans come while a faulty stream flows, not counting those that were on their way."""
-    rig.stream(0.1, **stream)
+    rig.stream(0.8, **stream)
     before = len(planner.plans)
     rig.stream(duration_s, **stream)
     return len(planner.plans) - before
