@@ -76,8 +76,8 @@ def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planne
     assert "CAM_F0" in planner.findings()["camera_info"][1]
     assert plans_again(planner, rig)
 
-    def yuv(message):
-        message.encoding = "yuv422"
+    def unheard_of(message):
+        message.encoding = "unheard_of"
         return message
 
     def without_z(message):
@@ -89,7 +89,7 @@ def test_missing_unusable_and_stale_messages_are_reported_with_the_reason(planne
         return message
 
     for fault, part, words in (
-        ({"CAM_F0": yuv}, "messages on camera/front/image_raw", "expected one of rgb8"),
+        ({"CAM_F0": unheard_of}, "messages on camera/front/image_raw", "expected one of rgb8"),
         ({"lidar": without_z}, "messages on lidar/points", "field 'z'"),
         ({"odometry": not_a_number}, "messages on odometry", "finite"),
     ):
