@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 source scripts/ros_env.sh
 # What is being built must not be found in an earlier installation of itself.
 export AMENT_PREFIX_PATH="$PWD/.venv" LD_LIBRARY_PATH="$PWD/.venv/lib" PYTHONPATH=
+# Of itself colcon adds a limit of the load (-l), at which a build beside other work stands still.
+export MAKEFLAGS="-j$(nproc)"
 mkdir -p build
 log=build/colcon.log
 if ! colcon --log-base build/log build --symlink-install --packages-select pair_drive_ros --cmake-args -GNinja \

@@ -116,6 +116,8 @@ def _build(folder):
     # What ros_env.sh puts in front is this package itself; message packages need the base installation alone.
     found = {**os.environ, "AMENT_PREFIX_PATH": str(virtual), "CMAKE_PREFIX_PATH": str(virtual), "PYTHONPATH": ""}
     found["LD_LIBRARY_PATH"] = str(virtual / "lib")
+    # Of itself colcon adds a limit of the load (-l), at which a build beside other work stands still.
+    found["MAKEFLAGS"] = f"-j{os.cpu_count()}"
     python = str(virtual / "bin" / "python")
     command = ["colcon", "--log-base", "log", "build", "--merge-install", "--executor", "sequential", "--cmake-args"]
     command += ["-GNinja", f"-DPython3_EXECUTABLE={python}", f"-DPYTHON_EXECUTABLE={python}", "-DBUILD_TESTING=OFF"]

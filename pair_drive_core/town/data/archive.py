@@ -13,7 +13,14 @@ import torch
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.cache.codec import encode_scene
-from pair_drive_core.datasets.cache.scene_cache import PackedScene, Shard, read_shard, shard_problem, write_shard
+from pair_drive_core.datasets.cache.scene_cache import (
+    PackedScene,
+    Shard,
+    read_shard,
+    shard_problem,
+    write_manifest,
+    write_shard,
+)
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.parallel import results_of
 from pair_drive_core.town.data.splits import TownSplit, town_of
@@ -108,12 +115,17 @@ def make_archive(
     wanted = [job for job, state in zip(jobs, states, strict=True) if state != "whole"]
     kept_scenes = scenes - sum(job.count for job in wanted)
     done = kept_scenes
+    # Towns made for another split may lie beside these: the folder is one cache.
+    names = {path.stem for path in root.glob("*.json")} | {job.name for job in jobs}
+    if wanted:
+        write_manifest(root, names, complete=False)
     if progress is not None:
         progress(done, scenes)
     for count in results_of(make_town, wanted, workers):
         done += count
         if progress is not None:
             progress(done, scenes)
+    write_manifest(root, names, complete=True)
     return ArchiveReport(done, done - kept_scenes, states.count("whole"), states.count("torn"))
 
 
