@@ -120,18 +120,27 @@ class PlannerSettings:
             found.append(f"device: expected a torch device such as cpu or cuda:0, got {self.device!r}")
         return found
 
-    def feed(self, picture_topics: Mapping[str, str] | None = None) -> SensorFeed:
+    def feed(self, picture_topics: Mapping[str, str] | None = None, refuse_contradictions: bool = True) -> SensorFeed:
         """A new feed with these tolerances and mounts.
 
         Args:
             picture_topics: what the topic of a camera's pictures is really called, by NAVSIM name of the camera.
+            refuse_contradictions: whether odometry whose pose and velocity contradict each other is refused.
         """
         rectified = frozenset(
             camera
             for camera in self.sync.cameras
             if self.pictures.are_rectified((picture_topics or {}).get(camera, ""))
         )
-        return SensorFeed(self.sync, self.mount, self.extrinsics, self.base_frame, self.odometry_twist, rectified)
+        return SensorFeed(
+            self.sync,
+            self.mount,
+            self.extrinsics,
+            self.base_frame,
+            self.odometry_twist,
+            rectified,
+            refuse_contradictions,
+        )
 
     def guarded_planner(self) -> GuardedPlanner:
         """Load the planner, let it plan once and guard it.

@@ -109,6 +109,7 @@ class SensorFeed:
         base_frame: name of the ego frame in the transforms.
         twist: where the ego's velocity is taken from.
         rectified: cameras whose pictures are rectified.
+        refuse_contradictions: as in `OdometryCheck`.
     """
 
     def __init__(
@@ -119,13 +120,14 @@ class SensorFeed:
         base_frame: str = "base_link",
         twist: TwistSource = TwistSource.ODOMETRY,
         rectified: frozenset[str] = frozenset(),
+        refuse_contradictions: bool = True,
     ) -> None:
         problems = mounts.problems()
         if problems:
             raise ValueError("; ".join(problems))
         self.synchronizer: Synchronizer[tuple[InputTopic, Any]] = Synchronizer(config)
         self.report = FeedReport()
-        self.odometry_check = OdometryCheck()
+        self.odometry_check = OdometryCheck(refuse_contradictions)
         self.odometry_frame = ""
         self.odometry_child_frame = ""
         self.last_motion: MotionSample | None = None

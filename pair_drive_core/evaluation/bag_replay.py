@@ -169,7 +169,7 @@ def replay(
     extras = ((PLAN_TOPIC, PLAN_TYPE), (TRUTH_TOPIC, TRUTH_TYPE))
     named = [(options.remaps.get(name, absolute(name)), kind) for name, kind in extras]
     plan_topic, truth_topic = (topic if bag.topics.get(topic) == kind else "" for topic, kind in named)
-    feed = settings.feed(inputs.pictures)
+    feed = settings.feed(inputs.pictures, refuse_contradictions=options.strict)
     intake = Intake(bag, feed, inputs, source, plan_topic, truth_topic, strict=options.strict)
     outcome = Replay()
     watcher.started(planner.name)
