@@ -146,10 +146,11 @@ def main():
     bridge = Bridge()
     bridge.wait(bridge.ready, 120.0)
     bridge.wait(lambda: False, 1.0)
-    heading = bridge.drive.status().pose[2]
+    headings = [bridge.drive.status().pose[2]]
     for step in range(round(duration_s * 10)):
         bridge.step(step % every == 0, wait_s)
-    turned = float(np.angle(np.exp(1j * (bridge.drive.status().pose[2] - heading))))
+        headings.append(bridge.drive.status().pose[2])
+    turned = float(np.unwrap(headings)[-1] - headings[0])
     speed = float(bridge.drive.status().velocity[0])
     print(f"turned {turned:.4f} rad, speed {speed:.2f} m/s, controls {bridge.controls}", flush=True)
 

@@ -97,7 +97,7 @@ def test_a_route_to_one_side_turns_the_vehicle_to_that_side(carla, peer, control
 
     peer.node.create_subscription(Odometry, "rear_axle/odometry", on_odometry, 10)
     carla(control)
-    bridge = carla.bridge("5.0", "0.5", "100000")
+    bridge = carla.bridge("12.0", "0.5", "100000")  # long enough to set off again after a late first plan
     assert peer.spin_until(lambda: bridge.poll() is not None, 200), bridge.log_path.read_text()
     text = bridge.log_path.read_text()
     turned, _, controls = (float(value) for value in RESULT.search(text).groups())
