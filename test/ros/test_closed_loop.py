@@ -17,7 +17,7 @@ def test_a_town_is_driven_by_the_follower_measured_and_not_driven_twice(ros_doma
     assert (report["driver"], report["plans"]) == ("command", 15)
     assert (report["plans_missed"], report["watchdog_steps"]) == (0, 0)
     # The follower brakes until the first plan is there, and how long that takes is the machine's affair.
-    assert report["drive"]["progress_m"] > 0.5 * report["human_progress_m"] > 5.0
+    assert report["drive"]["progress_m"] > 5.0 and report["human_progress_m"] > 10.0
     assert report["plan_jumps"]["pairs"] == 14
     assert "| 20005 | " in first.stdout and (tmp_path / "table.md").is_file()
     (tmp_path / "town_20005.json").write_text(json.dumps(report | {"plans_missed": 77}))
