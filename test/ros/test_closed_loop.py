@@ -10,16 +10,15 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "closed_loop.py"
 
 def test_a_town_is_driven_by_the_follower_measured_and_not_driven_twice(ros_domain, tmp_path):
     command = [sys.executable, SCRIPT, "--out", tmp_path, "--planner", "constant_velocity", "--towns", "1"]
-    command += ["--first-town", "20005", "--duration", "3"]
+    command += ["--first-town", "20002", "--duration", "3"]
     first = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=170)
     assert first.returncode == 0, first.stdout + first.stderr
-    report = json.loads((tmp_path / "town_20005.json").read_text())
+    report = json.loads((tmp_path / "town_20002.json").read_text())
     assert (report["driver"], report["plans"]) == ("command", 15)
     assert (report["plans_missed"], report["watchdog_steps"]) == (0, 0)
-    # The follower brakes until the first plan is there, and how long that takes is the machine's affair.
-    assert report["drive"]["progress_m"] > 5.0 and report["human_progress_m"] > 10.0
+    assert report["drive"]["progress_m"] > 10.0 and report["human_progress_m"] > 10.0
     assert report["plan_jumps"]["pairs"] == 14
-    assert "| 20005 | " in first.stdout and (tmp_path / "table.md").is_file()
-    (tmp_path / "town_20005.json").write_text(json.dumps(report | {"plans_missed": 77}))
+    assert "| 20002 | " in first.stdout and (tmp_path / "table.md").is_file()
+    (tmp_path / "town_20002.json").write_text(json.dumps(report | {"plans_missed": 77}))
     again = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60)
-    assert "| 77 |" in again.stdout and "town 20005 (" not in again.stdout
+    assert "| 77 |" in again.stdout and "town 20002 (" not in again.stdout
