@@ -29,6 +29,7 @@ class Mutant:
     Attributes:
         path: the module.
         line: where.
+        lines: all lines of the smallest statement that it is in, or of its head where it holds others.
         number: which of the module's mutants.
         what: the mistake, in words.
         text: the module without it.
@@ -37,6 +38,7 @@ class Mutant:
 
     path: str
     line: int
+    lines: tuple[int, ...]
     number: int
     what: str
     text: str
@@ -58,18 +60,32 @@ class Mutant:
 def mutants_of(path, text):
     """All mutants of a module, in the order of its lines."""
     changes = _changes(ast.parse(text))
-    return [Mutant(path, line, number, what, text, change) for number, (line, what, change) in enumerate(changes)]
+    return [Mutant(path, *place, number, what, text, change) for number, (place, what, change) in enumerate(changes)]
 
 
 def _changes(tree):
-    """(line, words, function that makes the change in an equal tree) of every possible mistake."""
+    """((line, lines), words, function that makes the change in an equal tree) of every possible mistake."""
     nodes = list(ast.walk(tree))
     silent = _not_behaviour(tree)
+    lines = _lines_of_statements(tree)
     for index, node in enumerate(nodes):
         if node in silent:
             continue
         for what, change in _of_node(node):
-            yield getattr(node, "lineno", 0), what, _at(index, change)
+            yield (getattr(node, "lineno", 0), lines.get(node, ())), what, _at(index, change)
+
+
+def _lines_of_statements(tree):
+    """For every node the lines of the statement that it belongs to; of one with a body, its head's and first ones."""
+    lines = {}
+    for statement in ast.walk(tree):
+        if not isinstance(statement, ast.stmt):
+            continue
+        end = statement.body[0].lineno if getattr(statement, "body", None) else statement.end_lineno
+        own = tuple(range(statement.lineno, end + 1))
+        # Outer statements come first in a walk: inner ones take over what is theirs.
+        lines.update(dict.fromkeys(ast.walk(statement), own))
+    return lines
 
 
 def _at(index, change):
@@ -88,6 +104,7 @@ def _not_behaviour(tree):
             parts.append(node)
         if isinstance(node, ast.FunctionDef):
             parts += [node.returns, *(a.annotation for a in (*node.args.args, *node.args.kwonlyargs))]
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             parts += node.decorator_list
         if isinstance(node, ast.AnnAssign):
             parts.append(node.annotation)
