@@ -8,6 +8,8 @@ import torch
 from pair_drive_core.models import PairModel, RewardFormula, load_checkpoint
 from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.town.data.splits import TownSplit
+from pair_drive_core.training import run
+from pair_drive_core.training.calibration import Calibration
 from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig
@@ -100,9 +102,9 @@ def test_constant_velocity_goes_straight(town):
     torch.testing.assert_close(plans[:, 1, 0], town.samples.status[:, 4:6].norm(dim=-1))
 
 
-def test_a_whole_training(tmp_path):
-    settings = TrainingSettings(
-        checkpoint=str(tmp_path / "model.safetensors"),
+def small_training(folder):
+    return TrainingSettings(
+        checkpoint=str(folder / "model.safetensors"),
         model=tiny_config(group_size=6),
         town=FEW,
         calibration=dataclasses.replace(FEW, split=TownSplit.VAL, scenes=3, full_picture_share=0.0),
@@ -111,6 +113,10 @@ def test_a_whole_training(tmp_path):
         reward_model=RewardModelTrainingConfig(epochs=1, batch_size=4, candidates=4),
         reinforcement=ReinforcementTrainingConfig(epochs=1, batch_size=4),
     )
+
+
+def test_a_whole_training(tmp_path):
+    settings = small_training(tmp_path)
     stages = []
     report = train(settings, "pair-drive train", lambda stage, *_: stages.append(stage))
     order = ["town", "calibration", "held-out", "references", "imitation", "reward model", "reinforcement"]
@@ -122,3 +128,24 @@ def test_a_whole_training(tmp_path):
     assert loaded.training["settings"]["town"]["scenes"] == 5
     assert loaded.training["held_out"]["pdms"]["pair"]["score"] == pytest.approx(report.results["pdms"]["pair"].score)
     assert set(report.results) == {"pdms", "epdms"}
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_a_training_keeps_what_reinforcement_made_only_if_it_is_no_worse(tmp_path, monkeypatch, town, better):
+    """Everything that costs time is left out; reinforcement moves one weight."""
+    calibrations = [Calibration((0.0, 0.1), (0.1, 0.5)), Calibration((0.0, 0.1), (0.6 if better else 0.4, 0.2))]
+
+    def moves(branch, *_):
+        with torch.no_grad():
+            branch.sampler.log_std.fill_(7.0)
+
+    monkeypatch.setattr(run, "collect_town_samples", lambda *_: town)
+    monkeypatch.setattr(run, "SimulatedRewards", lambda *_: None)
+    monkeypatch.setattr(run, "train_imitation", lambda *_: None)
+    monkeypatch.setattr(run, "train_reward_model", lambda *_: None)
+    monkeypatch.setattr(run, "evaluate", lambda *_: {})
+    monkeypatch.setattr(run, "train_reinforcement", moves)
+    monkeypatch.setattr(run, "calibrate_margin", lambda *_: calibrations.pop(0))
+    loaded = load_checkpoint(run.train(small_training(tmp_path), "x").checkpoint)
+    assert bool((loaded.model.reinforcement.sampler.log_std == 7.0).all()) is better
+    assert loaded.model.config.join.margin == (0.0 if better else 0.1)
