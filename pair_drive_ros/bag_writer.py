@@ -58,11 +58,6 @@ class BagWriter:
         (self._partial / self._path.name).rename(self._path)
         self._partial.rmdir()
 
-    def abort(self) -> None:
-        """Leave nothing behind."""
-        self._writer.abort()
-        shutil.rmtree(self._partial, ignore_errors=True)
-
     def _define(self, kind: str) -> None:
         """Make a message type and everything in it known, from the definitions that its package installs."""
         if kind in self._store.fielddefs:

@@ -23,7 +23,6 @@ from pair_drive_core.town.data.archive import make_archive
 from pair_drive_core.town.data.contact_sheet import SheetEntry, draw_sheet
 from pair_drive_core.town.data.splits import TownSplit, town_of
 from pair_drive_core.town.data.statistics import HUMAN_BAD_BELOW, SPEED_EDGES_MPS, TownStatistics, score_split
-from pair_drive_core.town.data.town_scenes import SensorSize
 
 app = typer.Typer(help="The synthetic city: make scenes, look at them, count what they hold.", no_args_is_help=True)
 
@@ -36,20 +35,13 @@ def make(
     out: Annotated[Path, typer.Option(help="Folder of the archive; an interrupted one is completed.")],
     split: Annotated[TownSplit, typer.Option(help="Which towns.")] = TownSplit.TRAIN,
     scenes: Annotated[int, typer.Option(min=1, help="Scenes in all.")] = 4000,
-    sensors: Annotated[bool, typer.Option(help="Also render the network inputs.")] = True,
-    width_px: Annotated[int, typer.Option(min=64, help="Width of the three joined front pictures.")] = 256,
-    height_px: Annotated[int, typer.Option(min=16, help="Their height.")] = 64,
-    lidar_px: Annotated[int, typer.Option(min=16, help="Side of the LiDAR raster.")] = 64,
     flaw_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="Wanted share of flawed drives.")] = 0.04,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
 ) -> None:
-    """Make scenes of a split, deterministic by number, as a scene cache with network inputs beside it."""
-    size = SensorSize(width_px, height_px, lidar_px) if sensors else None
+    """Make scenes of a split, deterministic by number, as a scene cache."""
     started = time.perf_counter()
     with _progress("town scenes") as show:
-        report = make_archive(
-            out, split, scenes, size, TownConfig(flaw_rate=flaw_rate), workers or os.cpu_count() or 1, show
-        )
+        report = make_archive(out, split, scenes, TownConfig(flaw_rate=flaw_rate), workers or os.cpu_count() or 1, show)
     seconds = time.perf_counter() - started
     typer.echo(
         f"{out}: {report.scenes} scenes of {split.value}; {report.made} made in {seconds:.1f} s "

@@ -9,8 +9,9 @@ from enum import Enum
 
 import numpy as np
 
-from pair_drive_core.driving.ego_track import US_PER_S, MotionSample, wrap
+from pair_drive_core.driving.ego_track import US_PER_S, MotionSample
 from pair_drive_core.driving.messages.odometry import OdometryLike, motion_sample, turn_rate
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene.sensors import FloatArray
 
 _WINDOW_S = 0.2
@@ -116,7 +117,7 @@ def _median_distance(one: FloatArray, other: FloatArray) -> float:
 def _velocity_between(before: MotionSample, after: MotionSample) -> FloatArray:
     """(2,) mean velocity between two samples, in the ego frame halfway."""
     step = (after.pose[:2] - before.pose[:2]) / ((after.time_us - before.time_us) / US_PER_S)
-    heading = float(before.pose[2]) + 0.5 * wrap(float(after.pose[2] - before.pose[2]))
+    heading = float(before.pose[2]) + 0.5 * wrap_angle(float(after.pose[2] - before.pose[2]))
     cos, sin = math.cos(heading), math.sin(heading)
     return np.array([cos * step[0] + sin * step[1], -sin * step[0] + cos * step[1]])
 
@@ -125,7 +126,7 @@ def _of_ego(sample: MotionSample, rate: float, ego_from_child: FloatArray) -> Mo
     """The ego's motion from that of a frame fixed to it; the vehicle turns about its own vertical axis only."""
     x, y = float(ego_from_child[0, 3]), float(ego_from_child[1, 3])
     turn = math.atan2(float(ego_from_child[1, 0]), float(ego_from_child[0, 0]))
-    heading = wrap(float(sample.pose[2]) - turn)
+    heading = wrap_angle(float(sample.pose[2]) - turn)
     cos, sin = math.cos(heading), math.sin(heading)
     place = sample.pose[:2] - np.array([cos * x - sin * y, sin * x + cos * y])
     cos, sin = math.cos(turn), math.sin(turn)

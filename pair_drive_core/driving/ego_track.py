@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene.sensors import FloatArray
 
 US_PER_S = 1_000_000
@@ -25,11 +26,6 @@ class MotionSample:
     time_us: int
     pose: FloatArray
     velocity: FloatArray
-
-
-def wrap(angle: float) -> float:
-    """The angle in [-pi, pi), rad."""
-    return float((angle + np.pi) % (2.0 * np.pi) - np.pi)
 
 
 class EgoTrack:
@@ -101,9 +97,9 @@ class EgoTrack:
         before, after = bracket
         span = after.time_us - before.time_us
         fraction = (time_us - before.time_us) / span if span else 0.0
-        turn = wrap(float(after.pose[2] - before.pose[2]))
+        turn = wrap_angle(float(after.pose[2] - before.pose[2]))
         xy = before.pose[:2] + fraction * (after.pose[:2] - before.pose[:2])
-        pose = np.array([xy[0], xy[1], wrap(float(before.pose[2]) + fraction * turn)])
+        pose = np.array([xy[0], xy[1], wrap_angle(float(before.pose[2]) + fraction * turn)])
         return MotionSample(time_us, pose, before.velocity + fraction * (after.velocity - before.velocity))
 
     def acceleration_at(self, time_us: int, window_s: float = 0.2) -> FloatArray:
@@ -125,7 +121,7 @@ class EgoTrack:
             return np.zeros(2)
         duration_s = (past[-1].time_us - past[0].time_us) / US_PER_S
         change = (past[-1].velocity - past[0].velocity) / duration_s
-        yaw_rate = wrap(float(past[-1].pose[2] - past[0].pose[2])) / duration_s
+        yaw_rate = wrap_angle(float(past[-1].pose[2] - past[0].pose[2])) / duration_s
         mean = 0.5 * (past[0].velocity + past[-1].velocity)
         return np.array([change[0] - yaw_rate * mean[1], change[1] + yaw_rate * mean[0]])
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from pair_drive_core.driving.ego_track import US_PER_S, wrap
+from pair_drive_core.driving.ego_track import US_PER_S
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene.sensors import FloatArray
 from pair_drive_core.simulation.plan_follower import TimedPlan
 
@@ -102,7 +103,7 @@ class PlanReference:
         heading = float(self._path[nearest, 2])
         cos, sin = math.cos(heading), math.sin(heading)
         distance = float(self._along[nearest]) + x * cos + y * sin
-        return BesidePlan(distance, y * cos - x * sin, wrap(float(pose[2]) - heading))
+        return BesidePlan(distance, y * cos - x * sin, wrap_angle(float(pose[2]) - heading))
 
     def pose(self, distance_m: float) -> FloatArray:
         """(3,) the path's place and heading at an arc length; m, rad."""

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan, Intervention
 from pair_drive_core.driving.latency import Latencies
@@ -17,7 +18,6 @@ from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_core.planning.plan import PlanSource
 
-_US_PER_S = 1_000_000
 _TOLD_S = 1.0
 """How long something that has happened in a moment is told."""
 
@@ -126,9 +126,9 @@ def output_finding(
     if health.last_error:
         return told(Level.ERROR, f"the newest set gave no plan: {health.last_error}")
     if health.last_t0_us is None:
-        waited_s = 0.0 if health.activated_us is None else (now_us - health.activated_us) / _US_PER_S
+        waited_s = 0.0 if health.activated_us is None else (now_us - health.activated_us) / US_PER_S
         return told(Level.WARN if waited_s < startup_s else Level.ERROR, f"no plan yet, {health.asked} sets asked for")
-    age_s = (now_us - health.last_t0_us) / _US_PER_S
+    age_s = (now_us - health.last_t0_us) / US_PER_S
     values["age_s"] = age_s
     if age_s > age_limit_s:
         return told(
@@ -147,8 +147,8 @@ def required_streams(feed: SensorFeed) -> list[str]:
 def stale_streams(feed: SensorFeed, now_us: int, stale_after_s: float) -> frozenset[str]:
     """Those required streams that have come and whose newest reading is too old; quick to tell."""
     newest = {stream: feed.synchronizer.newest_us(stream) for stream in required_streams(feed)}
-    limit_us = {stream: round(stale_after_s * _US_PER_S) for stream in newest}
-    limit_us[COMMAND] = round(feed.synchronizer.config.command_age_s * _US_PER_S)
+    limit_us = {stream: round(stale_after_s * US_PER_S) for stream in newest}
+    limit_us[COMMAND] = round(feed.synchronizer.config.command_age_s * US_PER_S)
     return frozenset(s for s, time_us in newest.items() if time_us is not None and now_us - time_us > limit_us[s])
 
 
@@ -170,7 +170,7 @@ def input_findings(
         startup_s: how long an input may be missing after activation.
         topics: what each stream is read from, as it is called on the wire.
     """
-    starting = health.activated_us is None or now_us - health.activated_us < startup_s * _US_PER_S
+    starting = health.activated_us is None or now_us - health.activated_us < startup_s * US_PER_S
     findings = []
     for stream in required_streams(feed):
         limit_s = feed.synchronizer.config.command_age_s if stream == COMMAND else stale_after_s
@@ -178,7 +178,7 @@ def input_findings(
         findings.append(replace(finding, values={**finding.values, "topic": topics.get(stream, "")}))
     findings.append(_acceleration_finding(feed, now_us, stale_after_s))
     check = feed.odometry_check
-    if check.last_jump_us is not None and now_us - check.last_jump_us < _TOLD_S * _US_PER_S:
+    if check.last_jump_us is not None and now_us - check.last_jump_us < _TOLD_S * US_PER_S:
         reason = f"the pose jumped by {check.last_jump_m:.2f} m; everything before is forgotten"
         findings.append(Finding("odometry", Level.ERROR, reason, {"jumps": check.jumps}))
     missing = feed.cameras_without_calibration
@@ -201,7 +201,7 @@ def _stream_finding(stream: str, newest_us: int | None, now_us: int, limit_s: fl
     if newest_us is None:
         level = Level.WARN if starting else Level.ERROR
         return Finding(f"input {stream}", level, "nothing received")
-    age_s = (now_us - newest_us) / _US_PER_S
+    age_s = (now_us - newest_us) / US_PER_S
     if age_s > limit_s:
         return Finding(f"input {stream}", Level.ERROR, f"stale: {age_s:.2f} s old, limit {limit_s} s", {"age_s": age_s})
     if age_s < -limit_s:
@@ -216,8 +216,8 @@ def _acceleration_finding(feed: SensorFeed, now_us: int, limit_s: float) -> Find
     values: dict[str, object] = {"sets without": feed.synchronizer.report.without_acceleration}
     if newest_us is None:
         reason, level = "not measured: taken from the change of the velocity", Level.OK
-    elif now_us - newest_us > limit_s * _US_PER_S:
-        reason = f"stale: {(now_us - newest_us) / _US_PER_S:.2f} s old; taken from the change of the velocity"
+    elif now_us - newest_us > limit_s * US_PER_S:
+        reason = f"stale: {(now_us - newest_us) / US_PER_S:.2f} s old; taken from the change of the velocity"
         level = Level.WARN
     else:
         reason, level = "fresh", Level.OK

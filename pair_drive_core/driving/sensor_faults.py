@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.driving.messages.factory import MakeMessage
 from pair_drive_core.driving.messages.stamps import stamp_us, to_time
 
-_US_PER_S = 1_000_000
 _KINDS = {"drop": 1.0, "delay": math.nan, "freeze": None, "corrupt": None, "stamp": math.nan}
 """Names, and the number where none is given: NaN where one must be, None where none may be."""
 NO_COMMAND = 99
@@ -114,9 +114,9 @@ class FaultySensor:
         if fault.corrupt:
             spoil(message, self._rng)
         if fault.freeze or fault.stamp_s:
-            message.header.stamp = to_time(self._make, max(0, time_us + round(fault.stamp_s * _US_PER_S)))
+            message.header.stamp = to_time(self._make, max(0, time_us + round(fault.stamp_s * US_PER_S)))
         if fault.delay_s > 0.0:
-            self._late.append((time_us + round(fault.delay_s * _US_PER_S), message))
+            self._late.append((time_us + round(fault.delay_s * US_PER_S), message))
             return []
         return [message]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.driving.ego_odometry import EgoOdometry, TwistSource
-from pair_drive_core.driving.ego_track import US_PER_S, MotionSample
+from pair_drive_core.driving.ego_track import MotionSample
 from pair_drive_core.driving.messages import (
     MessageError,
     TransformTree,
@@ -345,8 +345,3 @@ def moved_points(points: PointArray, then: MotionSample, now: EgoStatus) -> Poin
     if then.time_us == now.time_us:
         return points
     return LidarSweep(points, then.time_us).moved(then.pose, now.pose).points
-
-
-def age_s(now_us: int, stamp: int) -> float:
-    """Time since a stamp, s."""
-    return (now_us - stamp) / US_PER_S

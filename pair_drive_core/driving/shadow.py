@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pair_drive_core.driving.ego_track import US_PER_S, EgoTrack, MotionSample, wrap
+from pair_drive_core.driving.ego_track import US_PER_S, EgoTrack, MotionSample
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.simulation.plan_follower import TimedPlan
 
 HORIZONS_S = (1.0, 2.0, 3.0, 4.0)
@@ -127,7 +128,7 @@ class ShadowComparer:
             driven, planned = self._track.motion_at(time_us).pose, plan.at(time_us, 1)[0]
             cos, sin = math.cos(driven[2]), math.sin(driven[2])
             x, y = (planned[:2] - driven[:2]).tolist()
-            rows.append((x * cos + y * sin, y * cos - x * sin, wrap(float(planned[2] - driven[2]))))
+            rows.append((x * cos + y * sin, y * cos - x * sin, wrap_angle(float(planned[2] - driven[2]))))
         along, across, heading = (tuple(column) for column in np.array(rows).T.tolist())
         limits = self._limits
         large = any(abs(value) > limits.along_m for value in along)

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 import torch
 
+from pair_drive_core.geometry import rectangle_corners
 from pair_drive_core.scene import PACIFICA
 from pair_drive_core.scene.sensors import FloatArray
 from pair_drive_core.scoring.comfort_signals import ComfortSignals, comfort_flags
@@ -122,7 +123,7 @@ class DriveMeter:
         for row in near.tolist():
             if row == ego or row in self._touched:
                 continue
-            other = _box(states[row, :3], float(sizes[row, 0]), float(sizes[row, 1]))
+            other = shapely.Polygon(rectangle_corners(states[row, :2], states[row, 2], sizes[row, 0], sizes[row, 1]))
             if not body.intersects(other):
                 continue
             self._touched.add(row)
@@ -148,8 +149,7 @@ class DriveMeter:
         direction = np.array([np.cos(heading), np.sin(heading)])
         if float(offset @ direction) < _BEHIND_COS * float(np.hypot(*offset)):
             return False
-        corners = np.array(body.exterior.coords)
-        front = shapely.LineString(corners[:2])
+        front = shapely.LineString(np.array(body.exterior.coords)[-2:])
         return bool(front.intersects(other)) or not self._in_one_lane(body)
 
     def _in_one_lane(self, body: shapely.Polygon) -> bool:
@@ -170,22 +170,14 @@ class DriveMeter:
 
 
 def ego_box(pose: FloatArray) -> shapely.Polygon:
-    """The ego's body; the first two corners are the front bumper's.
+    """The ego's body; the first corner and the last are the front bumper's.
 
     Args:
         pose: (3,), rear axle; m, rad.
     """
     direction = np.array([np.cos(pose[2]), np.sin(pose[2])])
     center = pose[:2] + PACIFICA.rear_axle_to_center_m * direction
-    return _box(np.array([*center, pose[2]]), PACIFICA.length_m, PACIFICA.width_m)
-
-
-def _box(pose: FloatArray, length_m: float, width_m: float) -> shapely.Polygon:
-    """A box around its centre; front right, front left, rear left, rear right."""
-    forward = 0.5 * length_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
-    left = 0.5 * width_m * np.array([-np.sin(pose[2]), np.cos(pose[2])])
-    signs = ((1, -1), (1, 1), (-1, 1), (-1, -1))
-    return shapely.Polygon([pose[:2] + along * forward + aside * left for along, aside in signs])
+    return shapely.Polygon(rectangle_corners(center, pose[2], PACIFICA.length_m, PACIFICA.width_m))
 
 
 def _comfortable_share(motion: FloatArray) -> float:

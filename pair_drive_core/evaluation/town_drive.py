@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.evaluation.drive_meter import DriveMeter
 from pair_drive_core.geometry import relative_se2
 from pair_drive_core.planning.pdm_closed import pdm_reference
@@ -19,7 +20,6 @@ from pair_drive_core.simulation.plan_follower import TimedPlan, follow
 from pair_drive_core.town import STEP_S, SceneCutter, Town, TownSensors, TownSimulator
 from pair_drive_core.town.data.scenes import NAVSIM_AGES_S
 
-_US_PER_S = 1_000_000
 HISTORY_S = 1.5
 """A moment needs this much of the past before it can be scored."""
 _KEPT_STEPS = 200
@@ -75,7 +75,7 @@ class TownDrive:
     @property
     def time_us(self) -> int:
         """Time of the last moment."""
-        return round(self._simulator.now.time_s * _US_PER_S)
+        return round(self._simulator.now.time_s * US_PER_S)
 
     @property
     def lane_rings(self) -> list[FloatArray]:
@@ -151,5 +151,5 @@ class TownDrive:
         return state
 
 
-STEP_US = round(STEP_S * _US_PER_S)
+STEP_US = round(STEP_S * US_PER_S)
 """Time between two moments."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pair_drive_core.geometry.angles import FloatArray
 from pair_drive_core.geometry.se2 import rotate_points
 
 
@@ -24,6 +26,27 @@ def box_corners(center: Tensor, heading: Tensor, length: Tensor, width: Tensor) 
     signs = torch.tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]], dtype=center.dtype, device=center.device)
     local = half.unsqueeze(-2) * signs
     return rotate_points(local, heading.unsqueeze(-1)) + center.unsqueeze(-2)
+
+
+def rectangle_corners(
+    center: FloatArray, heading: FloatArray | float, length: FloatArray | float, width: FloatArray | float
+) -> FloatArray:
+    """`box_corners` in numpy.
+
+    Args:
+        center: (..., 2), m.
+        heading: (...), rad, direction of `length`.
+        length: (...), m.
+        width: (...), m.
+
+    Returns:
+        (..., 4, 2) float64, m, in the same order.
+    """
+    cos, sin = np.cos(heading), np.sin(heading)
+    along = np.stack((cos, sin), axis=-1) * np.expand_dims(np.asarray(length) / 2.0, -1)
+    across = np.stack((-sin, cos), axis=-1) * np.expand_dims(np.asarray(width) / 2.0, -1)
+    corners = np.stack((along + across, -along + across, -along - across, along - across), axis=-2)
+    return np.asarray(corners + center[..., None, :], dtype=np.float64)
 
 
 def boxes_intersect(corners_a: Tensor, corners_b: Tensor) -> Tensor:

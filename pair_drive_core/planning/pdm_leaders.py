@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from pair_drive_core.geometry import rectangle_corners
 from pair_drive_core.planning.pdm_forecast import Forecast
 from pair_drive_core.planning.pdm_paths import ParallelPaths
 from pair_drive_core.scene import Scene, VehicleParameters
@@ -59,17 +60,6 @@ class Obstacles:
         return slice(int(self.hit_offsets[cell]), int(self.hit_offsets[cell + 1]))
 
 
-def rectangles(
-    center: FloatArray, heading: FloatArray, length: FloatArray | float, width: FloatArray | float
-) -> FloatArray:
-    """Corners (..., 4, 2) of rectangles around centres (..., 2)."""
-    cos, sin = np.cos(heading), np.sin(heading)
-    along = np.stack((cos, sin), axis=-1) * np.expand_dims(np.asarray(length) / 2.0, -1)
-    across = np.stack((-sin, cos), axis=-1) * np.expand_dims(np.asarray(width) / 2.0, -1)
-    corners = np.stack((along + across, -along + across, -along - across, along - across), axis=-2)
-    return np.asarray(corners + center[..., None, :], dtype=np.float64)
-
-
 def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corridors: ObjectArray) -> Obstacles:
     """Collect objects and red lights and see which of them the corridors touch.
 
@@ -79,7 +69,7 @@ def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corri
     states = forecast.objects.states.double().numpy()[SEARCH_INTERVAL:SIMULATION_STEPS:SEARCH_INTERVAL]
     sizes, count = forecast.objects.sizes.double().numpy(), len(forecast.objects.tokens)
     center = states[..., :2] - paths.origin
-    corners = rectangles(center, states[..., 2], sizes[:, 0], sizes[:, 1])
+    corners = rectangle_corners(center, states[..., 2], sizes[:, 0], sizes[:, 1])
     lights = _red_rings(scene, paths.origin)
     areas = np.array([shapely.Polygon(ring) for ring in lights], dtype=object)
     shapes = np.empty((SEARCHES, count + areas.shape[0]), dtype=object)
@@ -126,7 +116,7 @@ def vehicle_boxes(pose: FloatArray, vehicle: VehicleParameters) -> ObjectArray:
     direction = np.stack((np.cos(pose[..., 2]), np.sin(pose[..., 2])), axis=-1)
     center = pose[..., :2] + vehicle.rear_axle_to_center_m * direction
     return np.asarray(
-        shapely.polygons(rectangles(center, pose[..., 2], vehicle.length_m, vehicle.width_m)), dtype=object
+        shapely.polygons(rectangle_corners(center, pose[..., 2], vehicle.length_m, vehicle.width_m)), dtype=object
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 import shapely.ops
 
+from pair_drive_core.geometry import normalise_angle
 from pair_drive_core.scene import Scene, SceneError
 
 FloatArray = npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ class ParallelPaths:
                 self.points[path, high] - self.points[path, low]
             )
             heading = self.headings[path, low] + share * (self.headings[path, high] - self.headings[path, low])
-            out[path, :, 2] = np.arctan2(np.sin(heading), np.cos(heading))
+            out[path, :, 2] = normalise_angle(heading)
         return out
 
     def corridors(self, start: FloatArray, reach_m: float, width_m: float) -> npt.NDArray[np.object_]:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import shapely
 
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.planning.pdm_leaders import vehicle_boxes
 from pair_drive_core.scene import LaneGraph, Scene
 
@@ -44,7 +45,7 @@ def _heading_error(lanes: LaneGraph, lane: int, pose: np.ndarray[tuple[int], np.
     """How far the ego's heading is from the centre line's at its nearest point, rad."""
     centerline = lanes.centerlines[lane].double().numpy()
     nearest = int(np.linalg.norm(centerline[:, :2] - pose[:2], axis=-1).argmin())
-    return abs(math.remainder(float(centerline[nearest, 2] - pose[2]), 2.0 * math.pi))
+    return abs(wrap_angle(float(centerline[nearest, 2] - pose[2])))
 
 
 def speed_limit(scene: Scene) -> float | None:

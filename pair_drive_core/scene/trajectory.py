@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pair_drive_core.geometry import compose_se2
 from pair_drive_core.scene.validation import SceneError, require_finite, require_shape
 
 PLAN_STEPS = 8
@@ -48,14 +47,3 @@ class Trajectory:
     def with_start(self) -> Tensor:
         """(..., T + 1, 3): the poses with the start pose (the origin) in front."""
         return torch.cat((torch.zeros_like(self.poses[..., :1, :]), self.poses), dim=-2)
-
-    def to_global(self, world_se2_ego: Tensor) -> Tensor:
-        """Poses in the global frame.
-
-        Args:
-            world_se2_ego: (..., 3), ego pose at t0.
-
-        Returns:
-            (..., T, 3).
-        """
-        return compose_se2(world_se2_ego.unsqueeze(-2).to(self.poses), self.poses)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from pair_drive_core.scoring.metric import Metric
-from pair_drive_core.simulation.sampling import STEP_S
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,3 @@ class PdmScores:
         if name not in self.names:
             raise KeyError(f"sub-score {name}: expected one of {', '.join(self.names)}")
         return self.sub[..., self.names.index(name)]
-
-    @property
-    def infraction_time_s(self) -> Tensor:
-        """(S, K, n), s after t0; infinity where there is no infraction."""
-        time = self.step.to(self.total) * STEP_S
-        return torch.where(self.step < 0, torch.full_like(time, torch.inf), time)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pair_drive_core.geometry import normalise_angle
 from pair_drive_core.scene import SceneError, TrackedObjects
 
 FloatArray = npt.NDArray[np.float64]
@@ -93,7 +94,7 @@ def interpolate_key_frames(states: FloatArray, present: BoolArray) -> tuple[Floa
     offset = np.where(high > low, offset, 0.0)
     track = (end - start) / span[..., None] * offset[..., None] + start
     # The official interpolator normalises the heading, but hands out an object seen once exactly as it was seen.
-    track[..., 2] = np.where(once, track[..., 2], np.arctan2(np.sin(track[..., 2]), np.cos(track[..., 2])))
+    track[..., 2] = np.where(once, track[..., 2], normalise_angle(track[..., 2]))
     exists = exists | once
     return np.where(exists[..., None], track, 0.0), exists
 

@@ -8,15 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from pair_drive_core.geometry import wrap_angle
+
 FloatArray = npt.NDArray[np.float64]
 _HEADING_LOOKAHEAD_M = 0.5
 """Distance over which nuPlan estimates the heading of a centre line at a point."""
-_TWO_PI = 2.0 * np.pi
-
-
-def wrapped(angle: float) -> float:
-    """The same angle in [-pi, pi)."""
-    return float((angle + np.pi) % _TWO_PI - np.pi)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class RailPath:
         """Pose x, y, heading at a progress within the path."""
         x = float(np.interp(progress, self.progress, self.points[:, 0]))
         y = float(np.interp(progress, self.progress, self.points[:, 1]))
-        return x, y, wrapped(float(np.interp(progress, self.progress, self.headings)))
+        return x, y, wrap_angle(float(np.interp(progress, self.progress, self.headings)))
 
     def rest(self, progress: float) -> FloatArray:
         """(Q, 2): what lies ahead of a progress; the last stretch where nothing does."""

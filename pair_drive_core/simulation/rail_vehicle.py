@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from pair_drive_core.geometry import rectangle_corners, wrap_angle
 from pair_drive_core.scene import LaneGraph, MapLayer, Scene, TrackedObjects
 from pair_drive_core.simulation.idm import IdmParameters
-from pair_drive_core.simulation.rail_path import RailPath, nearest_pose, wrapped
+from pair_drive_core.simulation.rail_path import RailPath, nearest_pose
 
 FloatArray = npt.NDArray[np.float64]
 Pose = tuple[float, float, float]
@@ -18,11 +19,7 @@ Pose = tuple[float, float, float]
 
 def box_polygon(pose: Pose, length: float, width: float) -> shapely.Polygon:
     """The rectangle around a box centre."""
-    x, y, heading = pose
-    along = 0.5 * length * np.array([np.cos(heading), np.sin(heading)])
-    across = 0.5 * width * np.array([-np.sin(heading), np.cos(heading)])
-    corners = np.array([along + across, -along + across, -along - across, along - across])
-    return shapely.Polygon(corners + np.array([x, y]))
+    return shapely.Polygon(rectangle_corners(np.array(pose[:2]), pose[2], length, width))
 
 
 @dataclass
@@ -208,4 +205,4 @@ def place_on_rails(
 
 def along(speed: float, heading: float, own_heading: float) -> float:
     """Part of another one's speed along one's own heading, m/s."""
-    return float(np.cos(wrapped(heading - own_heading)) * speed)
+    return float(np.cos(wrap_angle(heading - own_heading)) * speed)

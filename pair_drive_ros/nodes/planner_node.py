@@ -23,6 +23,7 @@ from rclpy.task import Future
 from visualization_msgs.msg import MarkerArray
 
 from pair_drive_core.driving import topics
+from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner, one_line
 from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
@@ -50,7 +51,6 @@ from pair_drive_ros.planner_parameters import PLANNER_PARAMETERS, NodeSettings, 
 from pair_drive_ros.prepared_parameters import Preparation, PreparedParameterService, refusal
 from pair_drive_ros.program import help_asked, help_text, run_program, spin
 
-_US_PER_S = 1_000_000
 _TRANSFORM_DEPTH = 100
 _WATCH_PERIOD_S = 0.02
 _CONSOLE_PERIOD_S = 5.0
@@ -357,12 +357,12 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         stamps = [frame.time_us for frame in readings.cameras.values()]
         if readings.lidar is not None:
             stamps.append(readings.lidar.time_us)
-        now_us, limit_us = self._now_us(), self._settings.stale_after_s * _US_PER_S
+        now_us, limit_us = self._now_us(), self._settings.stale_after_s * US_PER_S
         if now_us - min(stamps) > limit_us or max(stamps) - now_us > limit_us:
             self._health.discarded["stale"] += 1
             return
         last = self._last_submitted_us
-        if last is not None and readings.time_us - last < self._settings.plan_period_s * _US_PER_S:
+        if last is not None and readings.time_us - last < self._settings.plan_period_s * US_PER_S:
             return
         self._last_submitted_us = readings.time_us
         self._health.asked += 1
@@ -398,7 +398,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         if feed is None or job.epoch != self._epoch(feed):
             self._health.discarded["time jumped while planning"] += 1
             return
-        age_s = (self._now_us() - status.time_us) / _US_PER_S
+        age_s = (self._now_us() - status.time_us) / US_PER_S
         if age_s > self._settings.plan_age_limit_s:
             self._health.discarded["too old when planned"] += 1
             self.get_logger().warning(f"plan {age_s:.2f} s old, not published", throttle_duration_sec=1.0)

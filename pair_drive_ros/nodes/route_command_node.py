@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from pair_drive_core.driving import topics
+from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.driving.messages import MessageError
 from pair_drive_core.driving.messages.commands import to_driving_command
 from pair_drive_core.driving.route_command import RouteRules
@@ -19,7 +20,6 @@ from pair_drive_ros.msg import DrivingCommand
 from pair_drive_ros.parameters import Parameter, declare, values
 from pair_drive_ros.program import run_program, spin
 
-_US_PER_S = 1_000_000
 _RULES = RouteRules()
 _OPTIONAL = {
     "/tf": "tf2_msgs/msg/TFMessage",
@@ -46,7 +46,7 @@ class RouteCommandNode(Node):  # type: ignore[misc]
         super().__init__("pair_drive_route_command", **node_options)
         declare(self, PARAMETERS)
         given: dict[str, Any] = dict(values(self, PARAMETERS))
-        self._period_us = round(given.pop("period_s") * _US_PER_S)
+        self._period_us = round(given.pop("period_s") * US_PER_S)
         self._feed = RouteFeed(RouteRules(**given))
         self._last_us: int | None = None
         self._problem = ""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 
 from pair_drive_core.datasets.cache.codec import decode_scene, encode_scene
+from pair_drive_core.models.features import FeatureConfig, rasterise_lidar
 from pair_drive_core.scene import ALL_CAMERAS
 from pair_drive_core.town import GroundTexture, SceneCutter, Town, TownSensors, TownSimulator
-from pair_drive_core.town.sensing.lidar import lidar_raster
 
 SENSED_A_S = 100.0
 ALL_CAMERAS_A_S = 3.0
@@ -43,11 +43,13 @@ def measure(layout: int) -> dict[str, float]:
     moments, first = iter(pairs), pairs[0]
     world, packed = sensors.world(*first), encode_scene(cutter.scene_at(*first))
 
+    raster = FeatureConfig(lidar_size_px=64)
+
     def sense() -> None:
         step, vehicle = next(moments)
         seen = sensors.world(step, vehicle)
         sensors.stitched(step, vehicle, 256, 64, world=seen)
-        lidar_raster(sensors.lidar(step, vehicle, seen).points, 64, 32.0)
+        rasterise_lidar(sensors.lidar(step, vehicle, seen), raster)
 
     found[SENSING] = seconds(sense, len(pairs))
     found["scene with status"] = seconds(lambda: (cutter.scene_at(*first), cutter.status_at(*first)), 40)

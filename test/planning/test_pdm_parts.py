@@ -5,8 +5,9 @@ import pytest
 import shapely
 import torch
 
+from pair_drive_core.geometry import rectangle_corners
 from pair_drive_core.planning.pdm_forecast import forecast_objects
-from pair_drive_core.planning.pdm_leaders import LeaderSearch, Obstacles, rectangles
+from pair_drive_core.planning.pdm_leaders import LeaderSearch, Obstacles
 from pair_drive_core.planning.pdm_paths import ParallelPaths
 from pair_drive_core.scene import PACIFICA, ObjectType
 
@@ -79,7 +80,7 @@ def test_paths_are_sampled_between_their_ends(roads):
 
 def leaders_of(progress, heading=(0.0, 0.0, 0.0), is_light=False):
     """Three proposals on a path along +x that ends at 100 m; a box of 4 m at 20 m with 4 m/s, or a red light."""
-    box = rectangles(np.array([[20.0, 0.0]]), np.array([0.0]), 4.0, 2.0)
+    box = rectangle_corners(np.array([[20.0, 0.0]]), np.array([0.0]), 4.0, 2.0)
     corners = box[None] if not is_light else np.zeros((1, 0, 4, 2))
     obstacles = Obstacles(
         corners,

@@ -17,6 +17,7 @@ from shapely import Point, Polygon
 
 from pair_drive_core.datasets.maps.map_index import Block, Edge, MapIndex, block_of
 from pair_drive_core.datasets.maps.nuplan_map import RoadblockConnector
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene import SceneError
 
 FloatArray = npt.NDArray[np.float64]
@@ -135,7 +136,7 @@ def _errors(line: FloatArray, pose: FloatArray) -> tuple[float, float]:
     """Distance to the nearest vertex of a centre line and the difference to its heading."""
     distances = np.hypot(line[:, 0] - pose[0], line[:, 1] - pose[1])
     nearest = int(distances.argmin())
-    return float(distances[nearest]), abs(_wrapped(float(line[nearest, 2] - pose[2])))
+    return float(distances[nearest]), abs(wrap_angle(float(line[nearest, 2] - pose[2])))
 
 
 def _joined_to_start(index: MapIndex, route: list[int], start: int, candidates: set[int]) -> list[int]:
@@ -234,7 +235,7 @@ def _starting_edge(
 def _heading_error(line: FloatArray, pose: FloatArray) -> float:
     """Difference to the heading of the vertex that is nearest in x, y and heading (sic)."""
     nearest = int(((line - pose) ** 2).sum(-1).argmin())
-    return abs(_wrapped(float(line[nearest, 2] - pose[2])))
+    return abs(wrap_angle(float(line[nearest, 2] - pose[2])))
 
 
 def _shortest_path(index: MapIndex, start: Edge, target_block: int, allowed: set[str]) -> list[Edge]:
@@ -271,7 +272,3 @@ def _walked_back(parent: dict[int, Edge | None], edge: Edge) -> list[Edge]:
         path.append(step)
         step = parent[step.fid]
     return path[::-1]
-
-
-def _wrapped(angle: float) -> float:
-    return math.atan2(math.sin(angle), math.cos(angle))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.datasets.maps.map_tiles import MapTile
+from pair_drive_core.geometry import normalise_angle
 from pair_drive_core.scene import ALL_CAMERAS, DrivingCommand, ObjectType, SceneError
 
 FRAME_INTERVAL_US = 500_000
@@ -109,7 +110,7 @@ class Annotations:
                 offset[:, 1] * cos - offset[:, 0] * sin,
                 sizes[:, 2] / 2.0,
                 sizes,
-                np.arctan2(np.sin(heading), np.cos(heading)),
+                normalise_angle(heading),
             )
         )
         velocities = np.column_stack(

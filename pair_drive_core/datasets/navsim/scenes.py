@@ -18,7 +18,7 @@ from pair_drive_core.datasets.maps.scene_map import map_parts
 from pair_drive_core.datasets.navsim.blobs import MAX_INTENSITY, read_jpeg, read_pcd
 from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US, OBJECT_NAMES, NavsimFrame
 from pair_drive_core.datasets.quaternions import quaternion_to_matrix, quaternion_to_yaw
-from pair_drive_core.geometry import relative_se2
+from pair_drive_core.geometry import normalise_angle, relative_se2
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     OBJECT_STATE_SIZE,
@@ -260,7 +260,7 @@ def _global_states(frame: NavsimFrame, kinds: Sequence[int]) -> FloatArray:
         (
             boxes[:, 0] * cos - boxes[:, 1] * sin + frame.ego_translation[0],
             boxes[:, 0] * sin + boxes[:, 1] * cos + frame.ego_translation[1],
-            np.arctan2(np.sin(heading), np.cos(heading)),
+            normalise_angle(heading),
             np.where(moves, velocity[:, 0] * cos - velocity[:, 1] * sin, 0.0),
             np.where(moves, velocity[:, 0] * sin + velocity[:, 1] * cos, 0.0),
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.driving.messages.factory import MakeMessage
-
-_US_PER_S = 1_000_000
 
 
 class StampLike(Protocol):
@@ -25,12 +24,12 @@ class HeaderLike(Protocol):
 
 def stamp_us(stamp: StampLike) -> int:
     """A stamp in us (the data model's unit), rounded down."""
-    return int(stamp.sec) * _US_PER_S + int(stamp.nanosec) // 1000
+    return int(stamp.sec) * US_PER_S + int(stamp.nanosec) // 1000
 
 
 def to_time(make: MakeMessage, time_us: int) -> Any:  # noqa: ANN401
     """builtin_interfaces/Time of a stamp of the data model."""
-    return make("builtin_interfaces/msg/Time", sec=time_us // _US_PER_S, nanosec=(time_us % _US_PER_S) * 1000)
+    return make("builtin_interfaces/msg/Time", sec=time_us // US_PER_S, nanosec=(time_us % US_PER_S) * 1000)
 
 
 def to_duration(make: MakeMessage, seconds: float) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Town scenes on disk: a scene cache with one shard a town, and beside it the network inputs of each shard."""
+"""Town scenes on disk: a scene cache with one shard a town."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
-import torch
-
-from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.datasets.cache.codec import encode_scene
 from pair_drive_core.datasets.cache.scene_cache import (
     PackedScene,
@@ -24,12 +19,12 @@ from pair_drive_core.datasets.cache.scene_cache import (
 from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.parallel import results_of
 from pair_drive_core.town.data.splits import TownSplit, town_of
-from pair_drive_core.town.data.town_scenes import SensorSize, TownScene, scenes_of_town
+from pair_drive_core.town.data.town_scenes import scenes_of_town
 from pair_drive_core.town.traffic.simulator import TownConfig
 
 SCENES_A_TOWN = 48
 """Scenes taken of one town; more towns are worth more than more moments of one."""
-_FORMAT = "pair_drive_town/1"
+_FORMAT = "pair_drive_town/2"
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,6 @@ class TownJob:
         split: which towns.
         number: which of them.
         count: scenes to take.
-        sensors: size of the network inputs; None for none.
         config: what towns hold.
     """
 
@@ -49,7 +43,6 @@ class TownJob:
     split: TownSplit
     number: int
     count: int
-    sensors: SensorSize | None
     config: TownConfig
 
     @property
@@ -60,8 +53,7 @@ class TownJob:
 
     def source(self) -> str:
         """Fingerprint of everything that decides the result."""
-        sensors = asdict(self.sensors) if self.sensors is not None else None
-        recipe = {"format": _FORMAT, "count": self.count, "sensors": sensors, "config": asdict(self.config)}
+        recipe = {"format": _FORMAT, "count": self.count, "config": asdict(self.config)}
         return json.dumps(recipe, sort_keys=True)
 
 
@@ -86,7 +78,6 @@ def make_archive(
     root: Path,
     split: TownSplit,
     scenes: int,
-    sensors: SensorSize | None,
     config: TownConfig,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -94,10 +85,9 @@ def make_archive(
     """Make scenes, or complete an archive that was interrupted.
 
     Args:
-        root: folder; a `SceneCache` reads it, `read_inputs` reads the network inputs.
+        root: folder; a `SceneCache` reads it.
         split: which towns.
         scenes: how many scenes in all.
-        sensors: size of the network inputs; None for ground truth only.
         config: what towns hold.
         workers: processes.
         progress: told the scenes done and the scenes wanted.
@@ -108,9 +98,7 @@ def make_archive(
     if scenes < 1:
         raise ValueError(f"scenes: expected 1 or more, got {scenes}")
     towns = -(-scenes // SCENES_A_TOWN)
-    jobs = [
-        TownJob(root, split, n, min(SCENES_A_TOWN, scenes - n * SCENES_A_TOWN), sensors, config) for n in range(towns)
-    ]
+    jobs = [TownJob(root, split, n, min(SCENES_A_TOWN, scenes - n * SCENES_A_TOWN), config) for n in range(towns)]
     states = [_state(job) for job in jobs]
     wanted = [job for job, state in zip(jobs, states, strict=True) if state != "whole"]
     kept_scenes = scenes - sum(job.count for job in wanted)
@@ -130,32 +118,11 @@ def make_archive(
 
 
 def make_town(job: TownJob) -> int:
-    """Make one town's shard; the inputs are written first, the index last, so an index means a whole shard."""
-    made = list(scenes_of_town(job.split, job.number, job.count, job.config, job.sensors))
-    if job.sensors is not None:
-        write_bytes(_inputs_path(job.root, job.name), _pack_inputs(made))
+    """Make one town's shard; the index is written last, so an index means a whole shard."""
+    made = list(scenes_of_town(job.split, job.number, job.count, job.config))
     packed = [PackedScene(t.scene.token, t.scene.token, encode_scene(t.scene)) for t in made]
     write_shard(job.root, job.name, job.source(), packed, [])
     return len(made)
-
-
-def read_inputs(root: Path, name: str) -> dict[str, torch.Tensor]:
-    """Network inputs of a shard, in the order of its scenes.
-
-    Returns:
-        "camera" (N, height, width, 3) uint8, "lidar" (N, side, side) float32, "status" (N, 8) float32.
-
-    Raises:
-        FileNotFoundError: if the archive was made without sensors, or has no such shard.
-        DatasetError: if the file is torn.
-    """
-    path = _inputs_path(root, name)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; make the archive with sensors")
-    try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise DatasetError(path, f"torn inputs ({error}); make the archive again") from error
 
 
 def _state(job: TownJob) -> str:
@@ -168,25 +135,4 @@ def _state(job: TownJob) -> str:
         return "torn"
     if shard.source != job.source() or shard_problem(job.root, shard) is not None:
         return "torn"
-    if job.sensors is not None and not _inputs_whole(job):
-        return "torn"
     return "whole"
-
-
-def _inputs_whole(job: TownJob) -> bool:
-    try:
-        return int(read_inputs(job.root, job.name)["status"].shape[0]) == job.count
-    except (FileNotFoundError, DatasetError, KeyError):
-        return False
-
-
-def _pack_inputs(made: list[TownScene]) -> bytes:
-    tensors = {"status": torch.stack([torch.from_numpy(t.status) for t in made])}
-    cameras = [torch.from_numpy(t.camera) for t in made if t.camera is not None]
-    rasters = [torch.from_numpy(t.lidar) for t in made if t.lidar is not None]
-    tensors |= {"camera": torch.stack(cameras), "lidar": torch.stack(rasters)}
-    return safetensors.torch.save(tensors)
-
-
-def _inputs_path(root: Path, name: str) -> Path:
-    return root / "inputs" / f"{name}.safetensors"

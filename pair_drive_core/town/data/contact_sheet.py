@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pair_drive_core.geometry import rectangle_corners
 from pair_drive_core.scene import FRONT_CAMERAS, CameraImage, LidarSweep, MapLayer, ObjectType, Scene
 from pair_drive_core.town.streets.curves import FloatArray
 
@@ -157,7 +158,5 @@ def _line(picture: ByteImage, points: FloatArray, color: tuple[int, int, int], w
 def _draw_box(
     picture: ByteImage, center: FloatArray, heading: float, size: tuple[float, float], color: tuple[int, int, int]
 ) -> None:
-    signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * 0.5
-    cos, sin = np.cos(heading), np.sin(heading)
-    local = signs * np.maximum(np.array(size), 0.6)
-    _fill(picture, center + local @ np.array([[cos, sin], [-sin, cos]]), color)
+    length, width = np.maximum(size, 0.6)
+    _fill(picture, rectangle_corners(center, heading, length, width), color)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.town.data.scenes import FUTURE_STEPS, HISTORY_STEPS
-from pair_drive_core.town.streets.curves import FloatArray, snap, unit, wrap
+from pair_drive_core.town.streets.curves import FloatArray, snap, unit
 from pair_drive_core.town.traffic.moments import Moment
 from pair_drive_core.town.traffic.simulator import TownSimulator
 
@@ -73,7 +74,7 @@ def displaced(simulator: TownSimulator, step: int, vehicle: int, displacement: D
     return_m = max(_RETURN_S * float(around[now].speed_mps[vehicle]), _SHORTEST_RETURN_M)
     left, slope = displacement.offset(way - way[now], return_m)
     moved = np.column_stack(
-        (pose[:, :2] + left[:, None] * unit(pose[:, 2] + np.pi / 2.0), wrap(pose[:, 2] + np.arctan(slope)))
+        (pose[:, :2] + left[:, None] * unit(pose[:, 2] + np.pi / 2.0), wrap_angle(pose[:, 2] + np.arctan(slope)))
     )
     changed = {k: _with_pose(moment, vehicle, row) for k, moment, row in zip(steps, around, snap(moved), strict=True)}
     simulator.moments = whole.replaced(changed)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from pair_drive_core.datasets.maps.scene_map import map_parts
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     PACIFICA,
@@ -28,7 +29,7 @@ from pair_drive_core.scene import (
 from pair_drive_core.town.data.town_map import TownMap
 from pair_drive_core.town.sensing.cameras import WIDTH_PX
 from pair_drive_core.town.sensing.sensors import TownSensors
-from pair_drive_core.town.streets.curves import FloatArray, snap, unit, wrap
+from pair_drive_core.town.streets.curves import FloatArray, snap, unit
 from pair_drive_core.town.streets.network import Turn
 from pair_drive_core.town.streets.scenery import standing_types
 from pair_drive_core.town.streets.signals import Light
@@ -249,7 +250,7 @@ class SceneCutter:
         offset = np.stack([m.pose[vehicle] for m in future]) - origin
         cos, sin = np.cos(origin[2]), np.sin(origin[2])
         x, y = offset[:, 0], offset[:, 1]
-        return snap(np.column_stack((cos * x + sin * y, cos * y - sin * x, wrap(offset[:, 2]))))
+        return snap(np.column_stack((cos * x + sin * y, cos * y - sin * x, wrap_angle(offset[:, 2]))))
 
     def object_states(self, moment: Moment) -> FloatArray:
         """(N, 5): centres, headings and velocities of vehicles, people, parked cars and obstacles."""
@@ -263,7 +264,7 @@ class SceneCutter:
             )
         )
         walking = moment.walking_mps[:, None] * unit(moment.walkers[:, 2])
-        people = np.column_stack((moment.walkers[:, :2], wrap(moment.walkers[:, 2]), walking))
+        people = np.column_stack((moment.walkers[:, :2], wrap_angle(moment.walkers[:, 2]), walking))
         still = np.column_stack((self._still, np.zeros((len(self._still), 2))))
         return snap(np.concatenate((vehicles, people, still)))
 

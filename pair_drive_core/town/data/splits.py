@@ -36,19 +36,6 @@ LAYOUTS = {
 _LIVES = {TownSplit.TRAIN: 0, TownSplit.VAL: 1_000_000, TownSplit.TEST: 2_000_000}
 
 
-def split_of(layout_seed: int) -> TownSplit:
-    """The split that a street plan belongs to.
-
-    Raises:
-        ValueError: if it belongs to none.
-    """
-    for split, seeds in LAYOUTS.items():
-        if seeds.first <= layout_seed < seeds.first + seeds.count:
-            return split
-    ranges = ", ".join(f"{s.value} {r.first} to {r.first + r.count - 1}" for s, r in LAYOUTS.items())
-    raise ValueError(f"layout seed: expected one of {ranges}, got {layout_seed}")
-
-
 def town_of(split: TownSplit, number: int) -> tuple[int, int]:
     """Layout seed and seed of the n-th town of a split; after the last layout the first lives again.
 

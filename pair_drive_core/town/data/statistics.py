@@ -200,7 +200,7 @@ def _score_town(job: _Job) -> ScoredScenes:
                 comfort[followers] = _extended_comfort(scores.states[followers], before.states)
             columns[metric][EXTENDED_COMFORT] = comfort.numpy()
     speed = np.array([float(scene.ego.velocity.norm()) for scene in scenes])
-    commands = tuple(now.command.name.lower() for now, _ in pairs)
+    commands = tuple(now.status.command.name.lower() for now, _ in pairs)
     return ScoredScenes(columns, commands, speed, tuple(scene.flaws for scene in scenes))
 
 

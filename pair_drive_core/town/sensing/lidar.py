@@ -12,7 +12,6 @@ from pair_drive_core.town.sensing.world import REFLECTIVITY, World
 from pair_drive_core.town.streets.curves import FloatArray
 
 _GROUND_REFLECTIVITY = 0.12
-_RASTER_LOWEST_M = 0.2
 
 
 @dataclass(frozen=True)
@@ -191,23 +190,3 @@ def _hits(world: World, met: _Meetings, tangent: npt.NDArray[np.float32], height
         on_top, on_bottom = top[meeting] / slope, bottom[meeting] / slope
     distance = np.where(at_entry > top[meeting], on_top, np.where(at_entry < bottom[meeting], on_bottom, entry))
     return _Hits(meeting, ring, distance.astype(np.float32))
-
-
-def lidar_raster(points: npt.NDArray[np.float32], side_px: int, reach_m: float) -> npt.NDArray[np.float32]:
-    """TransFuser's histogram of the points above the ground (METHOD section 6).
-
-    Args:
-        points: (P, 4), x, y, z, intensity; ego frame.
-        side_px: side of the raster.
-        reach_m: half the side of the area, m.
-
-    Returns:
-        (side, side) float32 in [0, 1]: row by x from the rear to the front, column by y from right to left; five
-        points or more in a cell are 1.
-    """
-    inside = (points[:, 2] > _RASTER_LOWEST_M) & (np.abs(points[:, :2]) < reach_m).all(-1)
-    cells = ((points[inside, :2] + reach_m) * (side_px / (2.0 * reach_m))).astype(np.int64)
-    cells = np.minimum(cells, side_px - 1)
-    counts = np.bincount(cells[:, 0] * side_px + cells[:, 1], minlength=side_px * side_px)
-    raster: npt.NDArray[np.float32] = (np.minimum(counts, 5) / np.float32(5.0)).astype(np.float32)
-    return raster.reshape(side_px, side_px)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pair_drive_core.geometry import wrap_angle
+
 FloatArray = npt.NDArray[np.float64]
 
 DECIMALS = 6
@@ -19,12 +21,6 @@ def snap(values: FloatArray) -> FloatArray:
     """Round to the town's resolution; also turns -0 into 0."""
     rounded: FloatArray = np.round(values, DECIMALS) + 0.0
     return rounded
-
-
-def wrap(angle: FloatArray) -> FloatArray:
-    """Wrap angles to [-pi, pi), rad."""
-    wrapped: FloatArray = (angle + np.pi) % (2.0 * np.pi) - np.pi
-    return wrapped
 
 
 def unit(heading: float | FloatArray) -> FloatArray:
@@ -90,7 +86,7 @@ def blend(start: FloatArray, end: FloatArray, spacing_m: float, handle: float = 
     """
     chord = float(np.hypot(*(end[:2] - start[:2])))
     if handle <= 0.0:
-        turn = abs(float(wrap(end[2] - start[2])))
+        turn = abs(float(wrap_angle(end[2] - start[2])))
         # 4/3 tan(turn/4) radii approximate a circular arc; a chord is 2 radii sin(turn/2).
         handle = chord / 3.0 if turn < 0.05 else chord * (2.0 / 3.0) * np.tan(turn / 4.0) / np.sin(turn / 2.0)
         handle = min(handle * 1.12, 0.6 * chord)
@@ -121,7 +117,7 @@ def oriented(points: FloatArray, first: float | None = None, last: float | None 
         headings[0] = first
     if last is not None:
         headings[-1] = last
-    return snap(np.column_stack((points, wrap(headings))))
+    return snap(np.column_stack((points, wrap_angle(headings))))
 
 
 def strip(points: FloatArray, left_m: float, right_m: float) -> FloatArray:

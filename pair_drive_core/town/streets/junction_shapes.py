@@ -9,7 +9,8 @@ from shapely.geometry import LineString, Point
 from shapely.geometry import Polygon as ShapelyPolygon
 from shapely.ops import unary_union
 
-from pair_drive_core.town.streets.curves import FloatArray, blend, snap, unit, wrap
+from pair_drive_core.geometry import wrap_angle
+from pair_drive_core.town.streets.curves import FloatArray, blend, snap, unit
 from pair_drive_core.town.streets.layout import half_road_m
 
 CROSSWALK_GAP_M = 1.2
@@ -144,6 +145,6 @@ def roundabout_curve(start: FloatArray, end: FloatArray, center: FloatArray, arm
     turn = float((arms[1] - arms[0]) % (2.0 * np.pi)) - 2.0 * _JOIN_ANGLE
     angles = begin + np.linspace(0.0, max(turn, 0.0), max(int(turn * ROUNDABOUT_RADIUS_M), 2))
     circle = center + ROUNDABOUT_RADIUS_M * unit(angles)
-    enter = np.append(circle[0], wrap(angles[0] + np.pi / 2.0))
-    leave = np.append(circle[-1], wrap(angles[-1] + np.pi / 2.0))
+    enter = np.append(circle[0], wrap_angle(angles[0] + np.pi / 2.0))
+    leave = np.append(circle[-1], wrap_angle(angles[-1] + np.pi / 2.0))
     return np.concatenate((blend(start, enter, 1.0)[:-1], circle, blend(leave, end, 1.0)[1:]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.town.streets.curves import (
     FloatArray,
     arc_lengths,
@@ -16,7 +17,6 @@ from pair_drive_core.town.streets.curves import (
     snap,
     strip,
     unit,
-    wrap,
 )
 from pair_drive_core.town.streets.junction_shapes import (
     Arm,
@@ -178,13 +178,13 @@ class _NetworkBuilder:
         speed = draft.speed_limit_mps
         forward = self._add_lane_group(draft.reference, draft.forward, draft.backward == 0, speed, road)
         reverse = draft.reference[::-1].copy()
-        reverse[:, 2] = wrap(reverse[:, 2] + np.pi)
+        reverse[:, 2] = wrap_angle(reverse[:, 2] + np.pi)
         backward = self._add_lane_group(snap(reverse), draft.backward, draft.forward == 0, speed, road)
         parking = (draft.parking and draft.backward > 0, draft.parking and draft.forward > 0)
         self.roads.append(Road(draft.reference, forward, backward, parking))
         (j0, a0), (j1, a1) = draft.ends
         self.arms[j0][a0] = Arm(draft.reference[0, :2], float(draft.reference[0, 2]), backward, forward)
-        away = float(wrap(draft.reference[-1, 2] + np.pi))
+        away = float(wrap_angle(draft.reference[-1, 2] + np.pi))
         self.arms[j1][a1] = Arm(draft.reference[-1, :2], away, forward, backward)
         self._add_kerb(draft.reference, -1.0, draft.forward, parking[1])
         self._add_kerb(draft.reference, 1.0, draft.backward, parking[0])

@@ -10,9 +10,10 @@ from shapely import STRtree
 from shapely.geometry import Polygon as ShapelyPolygon
 from shapely.ops import unary_union
 
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene import ObjectType
 from pair_drive_core.town.streets.construction import Blockage, ObstacleAmounts, draw_construction, obstacle_types
-from pair_drive_core.town.streets.curves import FloatArray, offset_left, snap, unit, wrap
+from pair_drive_core.town.streets.curves import FloatArray, offset_left, snap, unit
 from pair_drive_core.town.streets.deviation import Deviation
 from pair_drive_core.town.streets.layout import JunctionKind, half_road_m
 from pair_drive_core.town.streets.network import Road, RoadNetwork
@@ -192,7 +193,7 @@ def _draw_parked(network: RoadNetwork, fraction: float, rng: np.random.Generator
                     continue
                 offset = side * (half_road_m(lanes) + PARKING_WIDTH_M / 2.0 + rng.normal(0.0, 0.08))
                 here = _beside(road, at, offset)
-                here[2] = wrap(here[2] + (np.pi if side > 0 else 0.0) + rng.normal(0.0, 0.015))
+                here[2] = wrap_angle(here[2] + (np.pi if side > 0 else 0.0) + rng.normal(0.0, 0.015))
                 pose.append(here)
                 size.append(
                     (float(rng.uniform(4.0, 5.1)), float(rng.uniform(1.72, 1.95)), float(rng.uniform(1.4, 1.9)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.town.streets.curves import FloatArray, snap, unit
 from pair_drive_core.town.streets.network import RoadNetwork
 from pair_drive_core.town.streets.scenery import Scenery
@@ -91,7 +92,7 @@ class Traffic:
         """(V, 3): rear axle x, y, heading (wrapped); m, rad."""
         pose = self.paths.sample(self.paths.points, self.along_m)
         pose = np.where(self.external[:, None], self.external_pose, pose)
-        pose[:, 2] = (pose[:, 2] + np.pi) % (2.0 * np.pi) - np.pi
+        pose[:, 2] = wrap_angle(pose[:, 2])
         return snap(pose)
 
     @property

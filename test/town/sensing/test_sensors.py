@@ -21,7 +21,7 @@ from pair_drive_core.town import (
     stitch_calibrations,
 )
 from pair_drive_core.town.data.contact_sheet import SheetEntry, draw_sheet
-from pair_drive_core.town.sensing.lidar import cast_ranges, lidar_raster
+from pair_drive_core.town.sensing.lidar import cast_ranges
 from pair_drive_core.town.sensing.projection import project
 from pair_drive_core.town.sensing.world import Shape
 
@@ -224,14 +224,6 @@ def test_cameras_and_lidar_see_the_same_car(sensors: TownSensors, cutter: SceneC
             if (near & (points[:, 2] > 0.3)).sum() > 20:
                 return
     pytest.fail("no car near any vehicle returned points")
-
-
-def test_the_raster_counts_points_above_the_ground() -> None:
-    points = np.array([[10.2, 3.1, 1.0, 0.5]] * 3 + [[10.2, 3.1, 0.1, 0.5], [99.0, 0.0, 1.0, 0.5]], dtype=np.float32)
-    raster = lidar_raster(points, 64, 32.0)
-    assert raster.sum() == pytest.approx(0.6)
-    assert raster[42, 35] == pytest.approx(0.6)
-    assert lidar_raster(np.repeat(points, 9, axis=0), 64, 32.0).max() == 1.0
 
 
 def test_agent_input_needs_no_future(sensors: TownSensors, cutter: SceneCutter) -> None:
