@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from pair_drive_core.driving.ego_track import US_PER_S
 from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan, Intervention
 from pair_drive_core.driving.latency import Latencies
+from pair_drive_core.driving.mount_check import MountFinding
 from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_core.planning.plan import PlanSource
@@ -222,6 +223,14 @@ def _acceleration_finding(feed: SensorFeed, now_us: int, limit_s: float) -> Find
     else:
         reason, level = "fresh", Level.OK
     return Finding(f"input {ACCELERATION}", level, reason, values)
+
+
+def mounts_finding(found: Sequence[MountFinding]) -> Finding:
+    """Whether the sensors sit where the mounts say, as far as they have shown it."""
+    if not found:
+        return Finding("mounts", Level.OK, "nothing speaks against them")
+    level = Level.ERROR if any(finding.certain for finding in found) else Level.WARN
+    return Finding("mounts", level, "; ".join(finding.text for finding in found))
 
 
 def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, worker: WorkerState) -> Finding:

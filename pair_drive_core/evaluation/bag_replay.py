@@ -15,13 +15,13 @@ from pair_drive_core.driving.ego_track import MotionSample
 from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
 from pair_drive_core.driving.latency import Latencies
 from pair_drive_core.driving.messages.camera_info import camera_pose
+from pair_drive_core.driving.mount_check import MountCheck
 from pair_drive_core.driving.planner_settings import PlannerSettings
 from pair_drive_core.driving.sensor_feed import Extrinsics
 from pair_drive_core.driving.topics import PLAN_TOPIC, TRUTH_TOPIC, absolute
 from pair_drive_core.evaluation.bag_clocks import clock_findings
 from pair_drive_core.evaluation.bag_commands import DRIVEN, CommandSource, FixedCommand, driven_route, route_source
 from pair_drive_core.evaluation.bag_intake import Intake, LivePlans, ReadySet, SkippedMessage, read_path
-from pair_drive_core.evaluation.bag_mounts import ground_height_m, mount_findings
 from pair_drive_core.evaluation.bag_reader import Bag, BagError
 from pair_drive_core.evaluation.bag_topics import BagInputs, find_inputs, has_commands
 from pair_drive_core.evaluation.read_ahead import ReadAhead
@@ -31,7 +31,6 @@ PLAN_TYPE = "pair_drive_ros/msg/PlannedTrajectory"
 TRUTH_TYPE = "pair_drive_ros/msg/SceneTruth"
 COMMANDS = (*(command.name.lower() for command in DrivingCommand), DRIVEN)
 """What `ReplayOptions.command` may be."""
-_SWEEPS_FOR_GROUND = 10
 _ASSUMED_COMMAND = (
     "no driving command in the recording: it follows the path that was driven afterwards; "
     "--command or --route give another"
@@ -97,7 +96,6 @@ class Replay:
         notes: what is unusual about the recording, one line each.
         path: the ego's motion.
         wall_s: time that the pass took.
-        grounds_m: height of the ground in the first sweeps.
     """
 
     plans: dict[int, ReplayedPlan] = field(default_factory=dict)
@@ -110,7 +108,6 @@ class Replay:
     notes: list[str] = field(default_factory=list)
     path: list[MotionSample] = field(default_factory=list)
     wall_s: float = 0.0
-    grounds_m: list[float] = field(default_factory=list)
 
     @property
     def live_missed(self) -> int:
@@ -169,6 +166,7 @@ def replay(
     extras = ((PLAN_TOPIC, PLAN_TYPE), (TRUTH_TOPIC, TRUTH_TYPE))
     named = [(options.remaps.get(name, absolute(name)), kind) for name, kind in extras]
     plan_topic, truth_topic = (topic if bag.topics.get(topic) == kind else "" for topic, kind in named)
+    mounts = MountCheck(None if settings.extrinsics is Extrinsics.TF else settings.mount, period_s=0.0, at_once=True)
     feed = settings.feed(inputs.pictures, refuse_contradictions=options.strict)
     intake = Intake(bag, feed, inputs, source, plan_topic, truth_topic, strict=options.strict)
     outcome = Replay()
@@ -177,11 +175,11 @@ def replay(
     with ReadAhead(intake.sets()) as ready_sets:
         for ready in ready_sets:
             _plan(ready, inputs, settings, planner, outcome, watcher)
+            mounts.look(ready.agent_input)
     outcome.wall_s = time.perf_counter() - start
     _take_over(intake, outcome)
     outcome.notes = _notes(bag, settings, inputs, intake, feed.odometry_child_frame)
-    if settings.extrinsics is Extrinsics.PARAMETERS:
-        outcome.notes += mount_findings(settings.mount, outcome.grounds_m)
+    outcome.notes += [finding.text for finding in mounts.findings]
     if assumed:
         outcome.notes.insert(0, _ASSUMED_COMMAND)
     if not outcome.plans:
@@ -207,8 +205,6 @@ def _plan(
     result = planner.plan(agent_input)
     outcome.latency.add(time.perf_counter() - start)
     outcome.plans[agent_input.now.time_us] = ReplayedPlan(agent_input.now, result)
-    if agent_input.lidar is not None and len(outcome.grounds_m) < _SWEEPS_FOR_GROUND:
-        outcome.grounds_m.append(ground_height_m(agent_input.lidar))
     watcher.planned(agent_input, result)
     watcher.recorded(dataclasses.replace(ready, agent_input=agent_input), result)
     watcher.progress(ready.messages)

@@ -29,10 +29,12 @@ from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner,
 from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
 from pair_drive_core.driving.messages.diagnostics import to_diagnostics
 from pair_drive_core.driving.messages.trajectories import to_path, to_planned_trajectory
+from pair_drive_core.driving.mount_check import MountCheck
 from pair_drive_core.driving.planner_health import (
     PlannerHealth,
     WorkerState,
     input_findings,
+    mounts_finding,
     output_finding,
     planner_finding,
     stale_streams,
@@ -115,6 +117,9 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._planner: GuardedPlanner | None = None
         self._feed: SensorFeed | None = None
         self._thread: InferenceThread[PlanningJob] | None = None
+        self._mount_check = MountCheck(None)
+        self._told_of_mounts: set[str] = set()
+        self._told_of_transforms: tuple[str, ...] = ()
         self._health = PlannerHealth()
         self._reload: Reload | None = None
         self._submitted_epoch = self._resets = 0
@@ -158,6 +163,9 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         pictures = InputKind.COMPRESSED_IMAGE if self._settings.image_transport == "compressed" else InputKind.IMAGE
         named = {e.camera: self.resolve_topic_name(name) for name, e in INPUT_TOPICS.items() if e.kind is pictures}
         self._feed = settings.feed(named)
+        self._mount_check = MountCheck(None if self._uses_tf else settings.mount)
+        self._told_of_mounts, self._told_of_transforms = set(), ()
+        self._tell_of_mounts()
         self._health = PlannerHealth()
         self._configure_error = ""
         for kind, name in (
@@ -383,6 +391,8 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         if result.failed:
             self.get_logger().error(f"planner failed, fallback taken: {result.reason}", throttle_duration_sec=1.0)
         self._publish(result, agent_input, job, planner.name)
+        self._mount_check.look(agent_input)
+        self._tell_of_mounts()
 
     def _work_failed(self, error: Exception) -> None:
         """Tell of what the work on a set raised; runs on the inference thread."""
@@ -423,6 +433,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         stale: frozenset[str] = frozenset()
         if self._feed is not None and self._thread is not None:
             stale = stale_streams(self._feed, self._now_us(), self._settings.stale_after_s)
+            self._tell_of_transforms(self._feed)
         now_s = time.monotonic()
         if now_s < self._next_diagnostics_s and stale <= self._stale:
             self._stale = stale
@@ -445,11 +456,33 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             findings += input_findings(
                 feed, health, now_us, settings.stale_after_s, settings.startup_s, self._input_names
             )
+            findings.append(mounts_finding(self._mount_check.findings))
             findings.append(synchronizer_finding(feed, health, worker))
             findings.append(planner_finding(health, planner.name, self._skew_s))
             findings.append(output_finding(health, worker, now_us, *limits))
             self._tell_console(findings)
         self._diagnostics.publish(to_diagnostics(ros_message, findings, self.get_fully_qualified_name(), now_us))
+
+    def _tell_of_mounts(self) -> None:
+        """Log each finding of the mount check once."""
+        for finding in self._mount_check.findings:
+            cause = finding.text.split(":")[0]
+            if cause not in self._told_of_mounts:
+                self._told_of_mounts.add(cause)
+                tell = self.get_logger().error if finding.certain else self.get_logger().warning
+                tell(f"mounts: {finding.text}")
+
+    def _tell_of_transforms(self, feed: SensorFeed) -> None:
+        """Log once which frames are not connected to the ego's, whenever those change."""
+        missing = feed.frames_without_transform
+        if missing != self._told_of_transforms:
+            self._told_of_transforms = missing
+            if missing:
+                frames = ", ".join(repr(frame) for frame in missing)
+                base = self.get_parameter("base_frame").value
+                self.get_logger().warning(
+                    f"no transform to {base!r} from {frames} on /tf or /tf_static: waiting for it"
+                )
 
     def _tell_console(self, findings: list[Finding]) -> None:
         """Say what planning waits for, now and then; and once when plans come."""
