@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pair_drive_core.driving.ego_odometry import TwistSource
+from pair_drive_core.driving.planner_health import HealthLimits
 from pair_drive_core.driving.planner_settings import Pictures, PlannerKind, PlannerSettings, settings_from_parameters
 from pair_drive_core.driving.sensor_feed import Extrinsics
 from pair_drive_ros.parameters import Parameter, ParameterValue
 
 _SETTINGS = PlannerSettings()
+_HEALTH = HealthLimits()
 _SYNC, _GUARD, _LOOK, _MOUNT = _SETTINGS.sync, _SETTINGS.guard, _SETTINGS.look, _SETTINGS.mount
 _MOUNT_TEXT = "x y z [m] roll pitch yaw [rad, fixed axes] of {} in base_link."
 _CAMERA_TEXT = "the body frame (x forward, y left, z up) of the {} camera"
@@ -114,10 +116,28 @@ NODE_PARAMETERS: tuple[Parameter, ...] = (
         "sensor_reliability", "best_effort", "QoS of the sensor subscriptions.", choices=("best_effort", "reliable")
     ),
     Parameter("sensor_depth", 5, "Queue depth of the sensor subscriptions.", 1, 1000),
-    Parameter("stale_after_s", 0.25, "An input older than this is an error; no plan is made from it [s].", 0.02, 10.0),
-    Parameter("startup_s", 3.0, "How long inputs may be missing after activation [s].", 0.1, 600.0),
-    Parameter("plan_age_limit_s", 0.5, "An older plan is not published; no newer one is an error [s].", 0.05, 60.0),
-    Parameter("hang_after_s", 2.0, "Work on one set longer than this is an error, in wall-clock time [s].", 0.1, 600.0),
+    Parameter(
+        "stale_after_s",
+        _HEALTH.stale_after_s,
+        "An input older than this is an error; no plan is made from it [s].",
+        0.02,
+        10.0,
+    ),
+    Parameter("startup_s", _HEALTH.startup_s, "How long inputs may be missing after activation [s].", 0.1, 600.0),
+    Parameter(
+        "plan_age_limit_s",
+        _HEALTH.plan_age_limit_s,
+        "An older plan is not published; no newer one is an error [s].",
+        0.05,
+        60.0,
+    ),
+    Parameter(
+        "hang_after_s",
+        _HEALTH.hang_after_s,
+        "Work on one set longer than this is an error, in wall-clock time [s].",
+        0.1,
+        600.0,
+    ),
     Parameter("plan_period_s", 0.0, "Least sensor time between two plans; 0 plans on every set [s].", 0.0, 10.0),
     Parameter("diagnostics_period_s", 0.1, "Time between two diagnostics, in wall-clock time [s].", 0.02, 10.0),
     Parameter("publish_candidates", True, "Whether all leaves of the tree are published."),

@@ -15,9 +15,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.mount_check import MountFinding
 from pair_drive_core.driving.planner_settings import PlannerKind, PlannerSettings, read_parameter_file
 from pair_drive_core.evaluation.bag_evaluation import evaluate_bag
-from pair_drive_core.evaluation.bag_intake import ReadySet
+from pair_drive_core.evaluation.bag_intake import InputState, ReadySet
 from pair_drive_core.evaluation.bag_replay import COMMANDS, ReplayOptions, ReplayWatcher
 from pair_drive_core.evaluation.bag_table import bag_table
 from pair_drive_core.evaluation.bag_writer import PlanWriter
@@ -48,10 +49,15 @@ class Watchers(ReplayWatcher):
         for watcher in self._watchers:
             watcher.planned(agent_input, result)
 
-    def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
+    def recorded(self, ready: ReadySet, result: GuardedPlan, mounts: Sequence[MountFinding]) -> None:
         """See `ReplayWatcher`."""
         for watcher in self._watchers:
-            watcher.recorded(ready, result)
+            watcher.recorded(ready, result, mounts)
+
+    def ended(self, states: Sequence[InputState]) -> None:
+        """See `ReplayWatcher`."""
+        for watcher in self._watchers:
+            watcher.ended(states)
 
 
 def bag_eval(

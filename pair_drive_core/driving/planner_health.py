@@ -23,6 +23,23 @@ _TOLD_S = 1.0
 """How long something that has happened in a moment is told."""
 
 
+@dataclass(frozen=True)
+class HealthLimits:
+    """When the planner calls something an error; the node's parameters of the same names.
+
+    Attributes:
+        stale_after_s: greatest age of an input.
+        startup_s: how long inputs and the first plan may be missing after activation.
+        plan_age_limit_s: greatest age of the newest plan.
+        hang_after_s: how long the work on one set may take, in wall-clock time.
+    """
+
+    stale_after_s: float = 0.25
+    startup_s: float = 3.0
+    plan_age_limit_s: float = 0.5
+    hang_after_s: float = 2.0
+
+
 @dataclass
 class PlannerHealth:
     """Counters and the newest outcome. The planner is judged by what comes out: sets asked, plans given, their age.

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from pair_drive_core.datasets.cache.codec import decode_scene
 from pair_drive_core.driving.ego_track import MotionSample
+from pair_drive_core.driving.findings import Finding
 from pair_drive_core.driving.latency import Latencies
 from pair_drive_core.driving.messages import MessageError, stamp_us
 from pair_drive_core.driving.messages.camera_info import describes_rectification
+from pair_drive_core.driving.planner_health import (
+    HealthLimits,
+    PlannerHealth,
+    WorkerState,
+    input_findings,
+    synchronizer_finding,
+)
 from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, LIDAR, ODOMETRY, SensorSet
-from pair_drive_core.driving.topics import InputKind, InputTopic
+from pair_drive_core.driving.topics import InputKind, InputTopic, stream_of
 from pair_drive_core.evaluation.bag_clocks import StreamStamps
 from pair_drive_core.evaluation.bag_commands import CommandSource
 from pair_drive_core.evaluation.bag_reader import Bag, BagError, StoredMessage
@@ -27,6 +35,8 @@ _STREAMS = {
     InputKind.ODOMETRY: ODOMETRY,
     InputKind.ACCELERATION: ACCELERATION,
 }
+_DIAGNOSTICS_PERIOD_NS = 100_000_000
+_KEPT_DIAGNOSTICS = 10_000
 _PICTURES = (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE)
 
 
@@ -79,6 +89,19 @@ class LivePlans:
 
 
 @dataclass(frozen=True)
+class InputState:
+    """What a node would have said of its inputs at a moment of the recording.
+
+    Attributes:
+        logged_ns: the moment.
+        findings: one a part.
+    """
+
+    logged_ns: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
 class ReadySet:
     """A whole input of the planner.
 
@@ -88,6 +111,7 @@ class ReadySet:
         frame_id: of the ego's poses.
         logged_ns: when the message that completed it was recorded.
         messages: how many messages had been read then.
+        states: of the inputs since the set before, every 0.1 s.
     """
 
     agent_input: AgentInput
@@ -95,6 +119,7 @@ class ReadySet:
     frame_id: str
     logged_ns: int
     messages: int
+    states: tuple[InputState, ...] = ()
 
 
 class Intake:
@@ -132,9 +157,12 @@ class Intake:
         self.rectifiable: set[str] = set()
         self.time_jumps = 0
         self.waited_for: list[str] = []
+        self.states: deque[InputState] = deque(maxlen=_KEPT_DIAGNOSTICS)
         self._bag, self._feed, self._inputs, self._command, self._strict = bag, feed, inputs, command, strict
         self._plan_topic, self._truth_topic = plan_topic, truth_topic
         self._index_of: dict[tuple[str, int], int] = {}
+        self._health, self._next_state_ns = PlannerHealth(), 0
+        self._named = {stream_of(entry): topic for topic, entry in inputs.topics.items()}
         self._topic_of = {entry.name: topic for topic, entry in inputs.topics.items()}
 
     @property
@@ -193,10 +221,25 @@ class Intake:
             self.frame_stamps_us.add(stamp)
             if self.waited_for:
                 self.uncalibrated_us.add(stamp)
+        self._note_state(stored.logged_ns)
         for readings in feed.take():
             agent_input = self._decode(readings)
             if agent_input is not None:
-                yield ReadySet(agent_input, self.time_jumps, feed.odometry_frame, stored.logged_ns, done)
+                states = tuple(self.states)
+                self.states.clear()
+                yield ReadySet(agent_input, self.time_jumps, feed.odometry_frame, stored.logged_ns, done, states)
+
+    def _note_state(self, logged_ns: int) -> None:
+        """Every 0.1 s, what a node that had been active since the first message would say of its inputs."""
+        if 0 <= self._next_state_ns - logged_ns <= _DIAGNOSTICS_PERIOD_NS:
+            return
+        now_us, limits = logged_ns // 1000, HealthLimits()
+        if self._health.activated_us is None:
+            self._health.activate(now_us)
+        self._next_state_ns = logged_ns + _DIAGNOSTICS_PERIOD_NS
+        found = input_findings(self._feed, self._health, now_us, limits.stale_after_s, limits.startup_s, self._named)
+        found.append(synchronizer_finding(self._feed, self._health, WorkerState(True, 0.0, 0)))
+        self.states.append(InputState(logged_ns, tuple(found)))
 
     def _note_stamps(self, entry: InputTopic, stored: StoredMessage, stamp: int | None) -> None:
         stream = entry.camera if entry.kind in _PICTURES else _STREAMS.get(entry.kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,13 +15,13 @@ from pair_drive_core.driving.ego_track import MotionSample
 from pair_drive_core.driving.guarded_planner import GuardedPlan, GuardedPlanner
 from pair_drive_core.driving.latency import Latencies
 from pair_drive_core.driving.messages.camera_info import camera_pose
-from pair_drive_core.driving.mount_check import MountCheck
+from pair_drive_core.driving.mount_check import MountCheck, MountFinding
 from pair_drive_core.driving.planner_settings import PlannerSettings
 from pair_drive_core.driving.sensor_feed import Extrinsics
 from pair_drive_core.driving.topics import PLAN_TOPIC, TRUTH_TOPIC, absolute
 from pair_drive_core.evaluation.bag_clocks import clock_findings
 from pair_drive_core.evaluation.bag_commands import DRIVEN, CommandSource, FixedCommand, driven_route, route_source
-from pair_drive_core.evaluation.bag_intake import Intake, LivePlans, ReadySet, SkippedMessage, read_path
+from pair_drive_core.evaluation.bag_intake import InputState, Intake, LivePlans, ReadySet, SkippedMessage, read_path
 from pair_drive_core.evaluation.bag_reader import Bag, BagError
 from pair_drive_core.evaluation.bag_topics import BagInputs, find_inputs, has_commands
 from pair_drive_core.evaluation.read_ahead import ReadAhead
@@ -132,8 +132,11 @@ class ReplayWatcher:
     def planned(self, agent_input: AgentInput, result: GuardedPlan) -> None:
         """A plan was made."""
 
-    def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
-        """The same, with where in the recording it was made."""
+    def recorded(self, ready: ReadySet, result: GuardedPlan, mounts: Sequence[MountFinding]) -> None:
+        """The same, with where in the recording it was made, and what was known of the mounts then."""
+
+    def ended(self, states: Sequence[InputState]) -> None:
+        """The recording has ended; so the inputs were since the last plan."""
 
 
 def replay(
@@ -174,8 +177,12 @@ def replay(
     start = time.perf_counter()
     with ReadAhead(intake.sets()) as ready_sets:
         for ready in ready_sets:
-            _plan(ready, inputs, settings, planner, outcome, watcher)
+            agent_input, result = _plan(ready, inputs, settings, planner, outcome)
             mounts.look(ready.agent_input)
+            watcher.planned(agent_input, result)
+            watcher.recorded(dataclasses.replace(ready, agent_input=agent_input), result, mounts.findings)
+            watcher.progress(ready.messages)
+    watcher.ended(tuple(intake.states))
     outcome.wall_s = time.perf_counter() - start
     _take_over(intake, outcome)
     outcome.notes = _notes(bag, settings, inputs, intake, feed.odometry_child_frame)
@@ -197,17 +204,14 @@ def _plan(
     settings: PlannerSettings,
     planner: GuardedPlanner,
     outcome: Replay,
-    watcher: ReplayWatcher,
-) -> None:
+) -> tuple[AgentInput, GuardedPlan]:
     agent_input = with_blind_cameras(ready.agent_input, inputs.missing_cameras, settings)
     start = time.perf_counter()
     planner.reset_if(ready.epoch)
     result = planner.plan(agent_input)
     outcome.latency.add(time.perf_counter() - start)
     outcome.plans[agent_input.now.time_us] = ReplayedPlan(agent_input.now, result)
-    watcher.planned(agent_input, result)
-    watcher.recorded(dataclasses.replace(ready, agent_input=agent_input), result)
-    watcher.progress(ready.messages)
+    return agent_input, result
 
 
 def with_blind_cameras(agent_input: AgentInput, missing: tuple[str, ...], settings: PlannerSettings) -> AgentInput:

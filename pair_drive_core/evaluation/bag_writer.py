@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from pair_drive_core.driving.findings import Finding, Level
 from pair_drive_core.driving.guarded_planner import GuardedPlan
 from pair_drive_core.driving.messages import bag_messages
 from pair_drive_core.driving.messages.candidates import to_candidates, to_markers
+from pair_drive_core.driving.messages.diagnostics import to_diagnostics
 from pair_drive_core.driving.messages.known_types import known_types
 from pair_drive_core.driving.messages.trajectories import to_path, to_planned_trajectory
-from pair_drive_core.driving.topics import CANDIDATES_TOPIC, MARKERS_TOPIC, PATH_TOPIC, PLAN_TOPIC, absolute
-from pair_drive_core.evaluation.bag_intake import ReadySet
+from pair_drive_core.driving.mount_check import MountFinding
+from pair_drive_core.driving.planner_health import (
+    HealthLimits,
+    PlannerHealth,
+    WorkerState,
+    mounts_finding,
+    output_finding,
+    planner_finding,
+)
+from pair_drive_core.driving.topics import (
+    CANDIDATES_TOPIC,
+    DIAGNOSTICS_TOPIC,
+    MARKERS_TOPIC,
+    PATH_TOPIC,
+    PLAN_TOPIC,
+    absolute,
+)
+from pair_drive_core.evaluation.bag_intake import InputState, ReadySet
 from pair_drive_core.evaluation.bag_replay import ReplayWatcher
+
+_NODE = "/pair_drive_planner"
 
 
 class PlanWriter(ReplayWatcher):
@@ -45,13 +66,17 @@ class PlanWriter(ReplayWatcher):
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
         self._connections: dict[str, Connection] = {}
+        self._health = PlannerHealth()
+        self._mounts: tuple[MountFinding, ...] = ()
+        self._skew_s: dict[str, float] = {}
 
     def started(self, planner: str) -> None:
         """Keep the planner's name, which every plan carries."""
         self._planner = planner
 
-    def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
-        """Write a plan, its path, the leaves it was chosen from, and their markers."""
+    def recorded(self, ready: ReadySet, result: GuardedPlan, mounts: Sequence[MountFinding]) -> None:
+        """Write a plan, its path, the leaves it was chosen from, their markers, and the diagnostics until then."""
+        self._write_diagnostics(ready.states)
         status = ready.agent_input.now
         age_s = ready.logged_ns * 1e-9 - status.time_us * 1e-6
         plan = to_planned_trajectory(self._make, result, status, ready.frame_id, age_s, self._planner)
@@ -63,6 +88,32 @@ class PlanWriter(ReplayWatcher):
             leaves = to_candidates(self._make, result.plan.candidates, status, ready.frame_id, interval_s)
             self._write(CANDIDATES_TOPIC, ready.logged_ns, leaves)
         self._write(MARKERS_TOPIC, ready.logged_ns, to_markers(self._make, plan, leaves))
+        self._mounts = tuple(mounts)
+        self._skew_s = {name: (c.time_us - status.time_us) * 1e-6 for name, c in ready.agent_input.cameras.items()}
+        self._health.asked += 1
+        self._health.record(result, status.time_us, age_s, result.compute_s)
+
+    def ended(self, states: Sequence[InputState]) -> None:
+        """Write the diagnostics after the last plan."""
+        self._write_diagnostics(states)
+
+    def _write_diagnostics(self, states: Sequence[InputState]) -> None:
+        """What the node would have published: its inputs as they were, and the plans as they came."""
+        limits, worker = HealthLimits(), WorkerState(True, 0.0, 0)
+        for state in states:
+            now_us = state.logged_ns // 1000
+            if self._health.activated_us is None:
+                self._health.activate(now_us)
+            findings = [
+                Finding("lifecycle", Level.OK, "active"),
+                *state.findings,
+                mounts_finding(self._mounts),
+                planner_finding(self._health, self._planner, self._skew_s),
+                output_finding(
+                    self._health, worker, now_us, limits.plan_age_limit_s, limits.hang_after_s, limits.startup_s
+                ),
+            ]
+            self._write(DIAGNOSTICS_TOPIC, state.logged_ns, to_diagnostics(self._make, findings, _NODE, now_us))
 
     def close(self) -> None:
         """Finish the file and put the recording into its place."""

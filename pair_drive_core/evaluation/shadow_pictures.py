@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from pair_drive_core.driving.ego_track import US_PER_S, EgoTrack, MotionSample
 from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.mount_check import MountFinding
 from pair_drive_core.evaluation.bag_intake import ReadySet
 from pair_drive_core.evaluation.bag_replay import ReplayWatcher
 from pair_drive_core.evaluation.bag_shadow import HORIZONS_S, ShadowPlan, displacements, driven_track, farthest
@@ -70,7 +71,7 @@ class DisagreementBook(ReplayWatcher):
     def __post_init__(self) -> None:
         self._book = PictureBook(self.capacity, apart_s=3.0)
 
-    def recorded(self, ready: ReadySet, result: GuardedPlan) -> None:
+    def recorded(self, ready: ReadySet, result: GuardedPlan, mounts: Sequence[MountFinding]) -> None:
         """Take a moment; its worth is known when its future has been driven."""
         agent_input = ready.agent_input
         now = agent_input.now

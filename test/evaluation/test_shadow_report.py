@@ -1,5 +1,6 @@
 """What the owner of a recording without ground truth gets: numbers, a page, and the plans as a recording."""
 
+import itertools
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from pair_drive_core.driving.ego_track import MotionSample
 from pair_drive_core.driving.guarded_planner import GuardedPlan
 from pair_drive_core.driving.messages.known_types import own_types
 from pair_drive_core.driving.messages.trajectories import timed_plan
-from pair_drive_core.driving.topics import MARKERS_TOPIC, PATH_TOPIC, PLAN_TOPIC
+from pair_drive_core.driving.topics import DIAGNOSTICS_TOPIC, MARKERS_TOPIC, PATH_TOPIC, PLAN_TOPIC
 from pair_drive_core.evaluation.bag_reader import open_bag
 from pair_drive_core.evaluation.bag_replay import ReplayedPlan
 from pair_drive_core.evaluation.bag_shadow import agreements, guard_events, shadow_plans
@@ -124,6 +125,7 @@ def test_plans_are_written_as_the_node_publishes_them(owners_bag, tmp_path, monk
             f"/{PLAN_TOPIC}": "pair_drive_ros/msg/PlannedTrajectory",
             f"/{PATH_TOPIC}": "nav_msgs/msg/Path",
             f"/{MARKERS_TOPIC}": "visualization_msgs/msg/MarkerArray",
+            DIAGNOSTICS_TOPIC: "diagnostic_msgs/msg/DiagnosticArray",
         }
         written = list(bag.messages({f"/{PLAN_TOPIC}"}))
         recorded = {message.logged_ns for message in source.messages(set(source.topics))}
@@ -133,6 +135,28 @@ def test_plans_are_written_as_the_node_publishes_them(owners_bag, tmp_path, monk
     assert (plan.header.frame_id, plan.planner) == ("odom", "constant_velocity")
     assert timed_plan(plan).poses[-1, 0] == pytest.approx(32.0, abs=0.1)
     assert "pair_drive_ros/msg/PlannedTrajectory" in own_types()
+
+
+def test_the_diagnostics_of_a_replay_are_those_of_a_node(small_bags, small_bag, tmp_path, monkeypatch):
+    """Ten a second, fresh inputs while all is well, an error with its cause once a camera is lost."""
+    bag = small_bag(frames=14)
+    lost_us = small_bags.T0_US + 700_000
+    bag.entries = [e for e in bag.entries if "front_left/image" not in e.topic or e.logged_us < lost_us]
+    path = bag.write(tmp_path / "bag")
+    assert run(monkeypatch, path, "--planner=constant_velocity", "--write-bag", tmp_path / "plans") == 0
+    with open_bag(tmp_path / "plans") as written:
+        told = [(m.logged_ns, m.message) for m in written.messages({DIAGNOSTICS_TOPIC})]
+    assert all(0 < b - a < 200_000_000 for (a, _), (b, _) in itertools.pairwise(told))
+
+    def parts(after_s):
+        message = next(m for ns, m in told if ns > 1000 * small_bags.T0_US + after_s * 1e9)
+        return {s.name.removeprefix("/pair_drive_planner: "): (int(s.level), s.message) for s in message.status}
+
+    well, badly = parts(0.5), parts(1.3)
+    assert {"lifecycle", "input CAM_L0", "input lidar", "mounts", "synchronizer", "planner", "output"} <= set(well)
+    assert {level for level, _ in well.values()} == {0}
+    assert badly["input CAM_L0"][0] == 2 and badly["input CAM_L0"][1].startswith("stale: 0.")
+    assert badly["input CAM_F0"][0] == 0 and badly["output"][0] == 2
 
 
 def test_a_recording_that_fails_leaves_no_plans_behind(owners_bag, tmp_path, monkeypatch, capsys):
