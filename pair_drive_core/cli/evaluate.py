@@ -96,7 +96,7 @@ def evaluate(
     settings = ScoreSettings(metric, human_filter or HumanFilter.FIXED, "single", traffic or default, groups).validate()
     started = time.perf_counter()
     job = ScoreJob(source, Contest(checkpoint=file, device=device), settings, skip_bad)
-    with scene_progress() as show:
+    with scene_progress(source.expected()) as show:
         report = score_source(job, workers or os.cpu_count() or 1, backend, show)
     if out is not None:
         write_bytes(out, json.dumps(report.to_json(), indent=2).encode())
@@ -106,7 +106,7 @@ def evaluate(
 def _submit(source: NavsimSource, checkpoint: Path | None, device: str, team: str, path: Path, skip_bad: bool) -> None:
     skipped: list[SkippedBenchmarkScene] = []
     about = {AUTHOR_KEYS[0]: team}
-    with scene_progress() as show:
+    with scene_progress(source.expected()) as show:
         made, blind = plan_submission(source, checkpoint, device, about, skipped if skip_bad else None, show)
     write_submission(made, path)
     second = "" if made.second is None else f", {len(made.second)} in the second stage"

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from pair_drive_core.datasets.navsim.dataset import NavsimFolders
+from pair_drive_core.datasets.navsim.metric_caches import MetricCaches, is_second_stage_token
 from pair_drive_core.datasets.navsim.scene_filter import Split, read_split
 from pair_drive_core.evaluation.benchmark import BenchmarkReport
 from pair_drive_core.evaluation.confidence import bootstrap_interval
 from pair_drive_core.evaluation.planner_scores import PlannerScores
-from pair_drive_core.evaluation.scene_sources import CacheSource, NavsimSource, SceneSource, TownSource
+from pair_drive_core.evaluation.scene_sources import (
+    CacheSource,
+    MetricCacheSource,
+    NavsimSource,
+    SceneSource,
+    TownSource,
+)
+from pair_drive_core.scoring import Metric
 from pair_drive_core.town.data.splits import TownSplit
 
 _FILE_COLUMNS = 132
-SOURCES = "--town SPLIT, --cache DIR, or --data DIR with --split FILE"
+SOURCES = "--town SPLIT, --cache DIR, --metric-cache DIR (score only), or --data DIR with --split FILE"
 
 
 def scene_source(
@@ -51,6 +59,37 @@ def scene_source(
     assert data is not None and benchmark is not None
     folders = NavsimFolders.of(data, benchmark.data_split, maps)
     return NavsimSource(folders, benchmark, synthetic_scenes, synthetic_sensors), benchmark
+
+
+def metric_cache_source(
+    root: Path, metric: Metric, split: Path | None, maps: Path | None, one_stage: bool, others: Sequence[object]
+) -> tuple[SceneSource, Split | None]:
+    """The devkit's own metric caches as scenes, and their split.
+
+    Args:
+        root: their folder.
+        metric: V1 reads caches of branch v1.1, V2 those of main.
+        split: which of them; None takes all.
+        maps: map folder, for IDM traffic.
+        one_stage: whether scenes of the second stage are left out.
+        others: other sources of scenes, of which none may be given.
+
+    Raises:
+        ValueError: if another source is given too, or stages would be mixed.
+        FileNotFoundError: if there are no caches.
+    """
+    if any(value is not None for value in others):
+        raise ValueError(f"expected one source of scenes: {SOURCES}; got --metric-cache and another")
+    benchmark = None if split is None else read_split(split)
+    if benchmark is None and not one_stage:
+        tokens = [token for some in MetricCaches(root, metric).logs.values() for token in some]
+        second = sum(map(is_second_stage_token, tokens))
+        if second:
+            raise ValueError(
+                f"{root}: {second} of its {len(tokens)} metric caches are of a second stage: give the --split that "
+                f"says which scenes follow which; --one-stage scores the first stage alone"
+            )
+    return MetricCacheSource(root, metric, benchmark, maps, not one_stage), benchmark
 
 
 def require_stages(benchmark: Split | None, one_stage: bool, has_followers: bool) -> bool:
@@ -90,17 +129,18 @@ def torch_device(name: str) -> torch.device:
 
 
 @contextmanager
-def scene_progress() -> Iterator[Callable[[int], None]]:
-    """Scenes done and scenes a second, on stderr."""
-    console = Console(stderr=True)
+def scene_progress(total: int | None = None, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+    """Scenes done, scenes a second and, where it is known how many there are, the time left; on stderr."""
+    console = console or Console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.completed} scenes"),
+        TextColumn("{task.completed} scenes" if total is None else "{task.completed} of {task.total} scenes"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[rate]}"),
+        *(() if total is None else (TimeRemainingColumn(), TextColumn("left"))),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scenes", total=None, rate="")
+        task = bar.add_task("scenes", total=total, rate="")
 
         def show(done: int) -> None:
             bar.update(task, completed=done)

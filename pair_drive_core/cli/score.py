@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pair_drive_core.cli.scene_options import (
+    metric_cache_source,
     print_report,
     require_stages,
     scene_progress,
@@ -45,9 +46,14 @@ def score(
     town: Annotated[TownSplit | None, typer.Option(help="Scenes: towns of this split, made on the way.")] = None,
     scenes: Annotated[int, typer.Option(min=1, help="How many town scenes.")] = 152,
     cache: Annotated[Path | None, typer.Option(help="Scenes: a scene cache.")] = None,
+    metric_cache: Annotated[
+        Path | None, typer.Option(help="Scenes: the devkit's metric caches, v1.1's for v1, main's for v2.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Scenes: a NAVSIM data set folder, with --split.")] = None,
     split: Annotated[Path | None, typer.Option(help="Its benchmark, train_test_split/<name>.yaml.")] = None,
-    maps: Annotated[Path | None, typer.Option(help="Map folder; default: DATA/maps.")] = None,
+    maps: Annotated[
+        Path | None, typer.Option(help="Map folder; default: DATA/maps. With --metric-cache: for traffic idm.")
+    ] = None,
     synthetic_scenes: Annotated[Path | None, typer.Option(help="Folder of second-stage scenes.")] = None,
     one_stage: Annotated[bool, typer.Option("--one-stage", help="The first stage of a two-stage split alone.")] = False,
     metric: Annotated[Metric, typer.Option(help="v1: PDMS, v2: EPDMS.")] = Metric.V2,
@@ -70,17 +76,23 @@ def score(
     """Score plans of any model: PDMS or EPDMS, one stage or two, as the official scripts do, without them."""
     if (plans is None) == (checkpoint is None):
         raise ValueError("expected plans of one model: a file or folder of plans, or --checkpoint FILE")
-    source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, None)
+    if metric_cache is None:
+        source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, None)
+    else:
+        others = (town, cache, data, synthetic_scenes)
+        source, benchmark = metric_cache_source(metric_cache, metric, split, maps, one_stage, others)
     torch_device(device)
     given = None if plans is None else _read(plans, interval)
-    followers = synthetic_scenes is not None or cache is not None
+    followers = any(holder is not None for holder in (synthetic_scenes, cache, metric_cache))
     groups = benchmark.groups if benchmark and require_stages(benchmark, one_stage, followers) else ()
     default = Traffic.IDM if groups else Traffic.LOG
     normalisation: Normalisation = "batch" if batch_progress else "single"
     settings = ScoreSettings(metric, human_filter, normalisation, traffic or default, groups).validate()
+    if metric_cache is not None and maps is None and settings.traffic is Traffic.IDM:
+        raise ValueError("traffic idm drives on lanes, which metric caches do not hold: give the maps with --maps DIR")
     contest = Contest(False, checkpoint, device, given, plans.stem if plans is not None else "plans")
     started = time.perf_counter()
-    with scene_progress() as show:
+    with scene_progress(source.expected()) as show:
         job = ScoreJob(source, contest, settings, skip_bad, explain)
         report = score_source(job, workers or os.cpu_count() or 1, backend, show)
     seconds = time.perf_counter() - started

@@ -152,14 +152,16 @@ class Scorer:
         self.scenes += len(entries)
 
     def _referenced(self, batch: list[BenchmarkScene]) -> list[tuple[BenchmarkScene, Tensor]]:
-        """Scenes with PDM-Closed's poses."""
-        metric = self.settings.metric
+        """Scenes with PDM-Closed's poses: their own where they bring them, as official metric caches do."""
+        bare = [entry.scene for entry in batch if entry.scene.reference is None]
         try:
-            return list(zip(batch, pdm_references([entry.scene for entry in batch], metric), strict=True))
+            planned: Iterator[Tensor] = iter(pdm_references(bare, self.settings.metric) if bare else ())
+            own = (entry.scene.reference for entry in batch)
+            return [(e, next(planned) if given is None else given) for e, given in zip(batch, own, strict=True)]
         except SceneError:
             if self.skipped is None:
                 raise
-        alone = ((entry, self._reference(entry)) for entry in batch)
+        alone = ((e, self._reference(e) if e.scene.reference is None else e.scene.reference) for e in batch)
         return [(entry, reference) for entry, reference in alone if reference is not None]
 
     def _reference(self, entry: BenchmarkScene) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Sources of benchmark scenes that can be cut into parts, one a process: a NAVSIM data set, a scene cache, towns."""
+"""Sources of benchmark scenes that can be cut into parts, one a process: NAVSIM data sets, caches, towns."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Protocol, TypeVar
 from pair_drive_core.datasets.cache.jobs import SECOND_STAGE, is_of_map, map_index_of
 from pair_drive_core.datasets.cache.scene_cache import MANIFEST, SceneCache
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.maps.scene_map import lanes_around
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders, SceneWindow, missing_tokens
+from pair_drive_core.datasets.navsim.metric_caches import MetricCaches, is_second_stage_token
 from pair_drive_core.datasets.navsim.scene_filter import Split
 from pair_drive_core.datasets.navsim.synthetic_scenes import SyntheticScene, read_synthetic_scene
 from pair_drive_core.evaluation.benchmark_scenes import BenchmarkScene, SkippedBenchmarkScene, town_scenes
 from pair_drive_core.scene import FRONT_CAMERAS, AgentInput
+from pair_drive_core.scoring import Metric
 from pair_drive_core.scoring.aggregation import TwoStageGroup
 from pair_drive_core.town.data.splits import TownSplit
 
@@ -57,6 +60,10 @@ class SceneSource(Protocol):
 
     def missing(self, found: set[str]) -> list[str]:
         """Scenes that were asked for by name and are not among those that were found."""
+        ...
+
+    def expected(self) -> int | None:
+        """How many scenes there should be; None where only reading tells."""
         ...
 
 
@@ -128,6 +135,14 @@ class NavsimSource:
         in_groups = tokens_of_groups(self.split.groups if self.synthetic_scenes is not None else ())
         return [*first, *(token for token in in_groups if token not in found and token not in (wanted or ()))]
 
+    def expected(self) -> int | None:
+        """See `SceneSource`."""
+        wanted = self.split.scene_filter
+        if wanted.tokens is None:
+            return None
+        first = len(wanted.tokens) if wanted.max_scenes is None else min(len(wanted.tokens), wanted.max_scenes)
+        return first + len(self._follower_paths())
+
     def _dataset(self) -> NavsimDataset:
         return NavsimDataset(self.folders, self.split.scene_filter, partial(map_index_of, self.folders.maps))
 
@@ -195,6 +210,11 @@ class CacheSource:
         """See `SceneSource`."""
         return sorted((self._wanted() or set()) - found)
 
+    def expected(self) -> int | None:
+        """See `SceneSource`."""
+        wanted = self._wanted()
+        return len(self._cache().tokens) if wanted is None else len(wanted)
+
     def _wanted(self) -> set[str] | None:
         if self.split is None or self.split.scene_filter.tokens is None:
             return None
@@ -203,6 +223,89 @@ class CacheSource:
     def _cache(self) -> SceneCache:
         manifest = self.root / MANIFEST
         return _open_cache(self.root, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
+
+
+@dataclass(frozen=True)
+class MetricCacheSource:
+    """The devkit's own metric caches; they hold no sensors.
+
+    Attributes:
+        root: their folder.
+        metric: V1 reads caches of branch v1.1, V2 those of main.
+        split: which of its scenes, and how stages go together; None takes all, in one stage.
+        maps: map folder, from which scenes get the lanes that IDM traffic drives on; None gives none.
+        second_stage: whether scenes of the second stage are taken.
+        logs: names of the logs; None takes all of the split.
+    """
+
+    root: Path
+    metric: Metric
+    split: Split | None = None
+    maps: Path | None = None
+    second_stage: bool = True
+    logs: tuple[str, ...] | None = None
+
+    def parts(self, count: int) -> Sequence[MetricCacheSource]:
+        """See `SceneSource`."""
+        return [replace(self, logs=some) for some in _chunks(tuple(self._tokens()), count)]
+
+    def scenes(self, skip: Skip | None) -> Iterator[BenchmarkScene]:
+        """See `SceneSource`."""
+        caches = _open_metric_caches(self.root, self.metric)
+        found = [(token, log) for log, tokens in self._tokens().items() for token in tokens]
+        for token, _ in sorted(found, key=lambda entry: is_second_stage_token(entry[0])):
+            made = _attempt(token, partial(self._scene, caches, token), skip)
+            if made is not None and (self.second_stage or not made.second_stage):
+                yield made
+
+    def missing(self, found: set[str]) -> list[str]:
+        """See `SceneSource`."""
+        if self.split is None:
+            return []
+        named = self.split.scene_filter.tokens or ()
+        in_groups = tokens_of_groups(self.split.groups if self.second_stage else ())
+        return sorted({*named, *in_groups} - found)
+
+    def expected(self) -> int | None:
+        """See `SceneSource`."""
+        tokens = [token for some in self._tokens().values() for token in some]
+        return len(tokens) if self.second_stage else sum(not is_second_stage_token(token) for token in tokens)
+
+    def _scene(self, caches: MetricCaches, token: str) -> BenchmarkScene:
+        cached = caches.cached(token)
+        scene = cached.scene
+        if self.maps is not None and cached.map_location is not None:
+            index = map_index_of(self.maps, cached.map_location)
+            scene = replace(scene, lanes=lanes_around(index, scene.ego.pose.numpy(), scene.route.lane_tokens))
+        return BenchmarkScene(scene, cached.log_name, None, cached.second_stage)
+
+    def _tokens(self) -> dict[str, tuple[str, ...]]:
+        """Tokens of the wanted scenes, by log.
+
+        Raises:
+            DatasetError: if the folder holds none of them.
+        """
+        logs = _open_metric_caches(self.root, self.metric).logs
+        kept = {log: tuple(t for t in tokens if self._wants(log, t)) for log, tokens in logs.items()}
+        kept = {log: tokens for log, tokens in kept.items() if tokens}
+        if not kept and self.split is not None:
+            raise DatasetError(
+                self.root,
+                f"none of its {sum(map(len, logs.values()))} metric caches is of split {self.split.name} (logs "
+                f"{list(logs)[:3]}); are they of another split?",
+            )
+        return kept
+
+    def _wants(self, log: str, token: str) -> bool:
+        if self.logs is not None and log not in self.logs:
+            return False
+        if self.split is None:
+            return True
+        wanted = self.split.scene_filter
+        if wanted.log_names is not None and log not in wanted.log_names:
+            return False
+        named = None if wanted.tokens is None else {*wanted.tokens, *tokens_of_groups(self.split.groups)}
+        return named is None or token in named
 
 
 @dataclass(frozen=True)
@@ -229,6 +332,10 @@ class TownSource:
         """See `SceneSource`."""
         return []
 
+    def expected(self) -> int | None:
+        """See `SceneSource`."""
+        return self.count
+
 
 def tokens_of_groups(groups: Sequence[TwoStageGroup]) -> list[str]:
     """All scenes of two-stage groups."""
@@ -254,6 +361,12 @@ def _attempt(name: str, make: Callable[[], PartT], skip: Skip | None) -> PartT |
 def _chunks(items: tuple[PartT, ...], count: int) -> list[tuple[PartT, ...]]:
     size = max(1, -(-len(items) // max(count, 1)))
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+@lru_cache(maxsize=2)
+def _open_metric_caches(root: Path, metric: Metric) -> MetricCaches:
+    """Names of the caches below a folder; a process looks once."""
+    return MetricCaches(root, metric)
 
 
 @lru_cache(maxsize=2)

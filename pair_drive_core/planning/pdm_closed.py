@@ -125,7 +125,7 @@ def pdm_references(
         SceneError: see `propose`.
     """
     proposals = propose(scenes, metric, config, limits_mps)
-    return torch.stack([_sampled(s.time_us, p.poses[p.best]) for s, p in zip(scenes, proposals, strict=True)])
+    return torch.stack([sampled_reference(s.time_us, p.poses[p.best]) for s, p in zip(scenes, proposals, strict=True)])
 
 
 def pdm_reference(scene: Scene, metric: Metric = Metric.V2) -> Tensor:
@@ -185,7 +185,7 @@ def _frozen(scene: Scene) -> Scene:
     return replace(scene, history=history, lights=lights, planner_lights=None, human=None, reference=None)
 
 
-def _sampled(time_us: int, poses: Tensor) -> Tensor:
+def sampled_reference(time_us: int, poses: Tensor) -> Tensor:
     """Poses (41, 3) at the official times, which are up to 1 us early (see `simulation.sampling`)."""
     times = ((np.arange(SIMULATION_STEPS) * STEP_S + time_us * 1e-6) * 1e6).astype(np.int64) - time_us
     samples = torch.from_numpy(np.clip(times, 0, (SIMULATION_STEPS - 1) * _STEP_US))

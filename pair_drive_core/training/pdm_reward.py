@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ _PREPARED_AT_ONCE = 64
 
 
 class NamedScenes(Protocol):
-    """Scenes by name: a `SceneCache`, a `NavsimDataset`."""
+    """Scenes by name: a `SceneCache`, a `NavsimDataset`, the devkit's own `MetricCaches`."""
 
     def scene(self, token: str, /) -> Scene:
         """A scene.
@@ -72,7 +72,8 @@ class PdmReward:
         """Remember where scenes come from.
 
         Args:
-            scenes: a scene cache or a data set.
+            scenes: a scene cache, a data set, or official metric caches of the same metric, which bring PDM-Closed's
+                plans along.
             metric: V1 is PDMS, V2 is EPDMS without EC.
             human_filter: V2 only; OFF says what a plan does, not what its demonstrator got away with.
             normalisation: "single" measures each plan's progress against PDM-Closed alone, as one official call a plan
@@ -153,11 +154,13 @@ class PdmReward:
 
     def _made(self, tokens: Sequence[str]) -> dict[str, IndexedScenes]:
         scenes = [self._scenes.scene(token) for token in tokens]
-        references = pdm_references(scenes, self.metric)
+        bare = [scene for scene in scenes if scene.reference is None]
+        planned: Iterator[Tensor] = iter(pdm_references(bare, self.metric) if bare else ())
         made = {}
-        for token, scene, reference in zip(tokens, scenes, references, strict=True):
+        for token, scene in zip(tokens, scenes, strict=True):
+            whole = scene if scene.reference is not None else replace(scene, reference=next(planned))
             # One index a scene, so that each can be dropped alone.
-            alone = prepare_scenes([replace(scene, reference=reference)], self.metric, torch.float64)
+            alone = prepare_scenes([whole], self.metric, torch.float64)
             indexed = IndexedScenes.build(alone)
             if indexed is None:
                 raise SceneError("PdmReward: needs the kernel (python -m pair_drive_core.scoring.native.build)")

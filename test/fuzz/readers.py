@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import lzma
 import pickle
 import sqlite3
 import struct
@@ -29,6 +30,7 @@ from pair_drive_core.datasets.maps.geopackage import Feature, GeoPackage, Layer,
 from pair_drive_core.datasets.navsim.blobs import MergedPointCloud, decode_pcd, encode_jpeg, encode_pcd, read_jpeg
 from pair_drive_core.datasets.navsim.log import Annotations, CameraRecord, NavsimFrame, NavsimLog
 from pair_drive_core.datasets.navsim.log_file import dump_log, read_log
+from pair_drive_core.datasets.navsim.metric_caches import FILE_NAME, CachedScene, read_metric_cache
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_split, write_split
 from pair_drive_core.datasets.navsim.synthetic_scenes import SyntheticScene, read_synthetic_scene
 from pair_drive_core.driving.messages import MessageError, cloud_points, compressed_image_rgb, image_rgb
@@ -37,6 +39,7 @@ from pair_drive_core.models import Checkpoint, CheckpointError, ConfigurationErr
 from pair_drive_core.models.pair_model import PairModel
 from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.scene import DrivingCommand, Scene, SceneError
+from pair_drive_core.scoring import Metric
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = "fuzz-log"
@@ -70,6 +73,7 @@ def all_readers(folder):
     made = (
         _logs(),
         _second_stage(),
+        _metric_caches(),
         _clouds_of_files(),
         _maps(folder),
         _scenes(),
@@ -218,6 +222,20 @@ def _second_stage():
     read = _through_a_file("scene.pkl", read_synthetic_scene)
     changes = (mutations.changed_opcodes, mutations.damaged)
     return Reader("second-stage scene", seeds, read, (DatasetError,), SyntheticScene, changes)
+
+
+def _metric_caches():
+    """The pickle within the lzma file is changed; what unpacks to too much is a test of its own."""
+    frozen = next(iter(sorted((ROOT / "test" / "golden" / "devkit" / "metric_cache_v1").rglob(FILE_NAME))))
+
+    def read(content, folder):
+        path = folder / frozen.parent.name / FILE_NAME
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(lzma.compress(content, preset=0))
+        return read_metric_cache(path, Metric.V1)
+
+    changes = (mutations.changed_opcodes, mutations.damaged)
+    return Reader("metric cache", (lzma.decompress(frozen.read_bytes()),), read, (DatasetError,), CachedScene, changes)
 
 
 def _clouds_of_files():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 HERE = Path(__file__).resolve().parent
 SECONDS = 20
 KINDS = (
-    *("log", "second-stage scene", "pcd", "map", "packed scene", "cache index", "checkpoint", "jpeg"),
+    *("log", "second-stage scene", "metric cache", "pcd", "map", "packed scene", "cache index", "checkpoint", "jpeg"),
     *("cloud message", "image message", "compressed image message", "parameter file", "split file"),
 )
 

@@ -75,7 +75,7 @@ def map_parts(
     """
     route = corrected_route(index, pose, recorded_route)
     edges = route_edges(index, route)
-    center = pose[:2] + vehicle.rear_axle_to_center_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
+    center = _center(pose, vehicle)
     around = Surroundings.around(index, center)
     footprint = _footprint(float(pose[2]), center, vehicle)
     recorded = route_edges(index, recorded_route)
@@ -89,6 +89,28 @@ def map_parts(
         traffic_lights(index, lights, edges) if differs else None,
         lane_graph(index, (*around.edges, *edges.values())),
     )
+
+
+def lanes_around(
+    index: MapIndex, pose: FloatArray, route_tokens: Iterable[str], vehicle: VehicleParameters = PACIFICA
+) -> LaneGraph:
+    """The lane graph of `map_parts`, for a scene that has all but that.
+
+    Args:
+        index: the map.
+        pose: (3,), rear axle at t0, global; m, rad.
+        route_tokens: lanes and lane connectors of the corrected route.
+        vehicle: measures of the ego.
+
+    Raises:
+        SceneError: if the map does not hold a lane of the route.
+    """
+    around = Surroundings.around(index, _center(pose, vehicle))
+    return lane_graph(index, (*around.edges, *(index.edge(int(token)) for token in route_tokens)))
+
+
+def _center(pose: FloatArray, vehicle: VehicleParameters) -> FloatArray:
+    return pose[:2] + vehicle.rear_axle_to_center_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
 
 
 def _footprint(heading: float, center: FloatArray, vehicle: VehicleParameters) -> shapely.Polygon:

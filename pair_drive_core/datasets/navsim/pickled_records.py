@@ -1,7 +1,7 @@
-"""Inert substitutes for the nuPlan classes in second-stage scene files.
+"""Inert substitutes for the nuPlan and NAVSIM classes in second-stage scenes and official metric caches.
 
-Those files hold the traffic of the future as pickled nuPlan objects. A substitute takes an object's place while the
-file is read, keeps what it was made from as plain data and runs no code of the file or of nuPlan.
+Those files hold pickled objects of the devkit. A substitute takes an object's place while the file is read, keeps what
+it was made from as plain data and runs no code of the file or of the devkit.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ def _nothing(args: tuple[object, ...], budget: Budget) -> None:
     """Geometry that nuPlan had computed and stored along; it is not needed."""
 
 
+def _well_known_binary(args: tuple[object, ...], budget: Budget) -> bytes:
+    """Geometry as the bytes that it was stored in; who wants a shape checks them first (`check_wkb`)."""
+    content = args[0] if len(args) == 1 else None
+    if not isinstance(content, bytes):
+        raise PickleError("expected geometry as well-known binary")
+    return content
+
+
 _ACTORS = "nuplan.common.actor_state"
 _CLASSES = {
     f"{_ACTORS}.agent": ("Agent",),
@@ -103,3 +111,28 @@ STAND_INS: Mapping[tuple[str, str], Maker] = {
     ("shapely.lib", "from_wkb"): _nothing,
 }
 """What `load_restricted` puts in place of each class of a second-stage scene."""
+
+_PDM = "navsim.planning.simulation.planner.pdm_planner"
+_METRIC_CACHE_CLASSES = {
+    "navsim.common.dataclasses": ("Trajectory",),
+    "navsim.common.enums": ("SceneFrameType",),
+    "navsim.planning.metric_caching.metric_cache": ("MetricCache", "MapParameters"),
+    f"{_PDM}.observation.pdm_observation": ("PDMObservation",),
+    f"{_PDM}.observation.pdm_occupancy_map": ("PDMOccupancyMap", "PDMDrivableMap"),
+    f"{_PDM}.utils.pdm_path": ("PDMPath",),
+    f"{_ACTORS}.car_footprint": ("CarFootprint",),
+    f"{_ACTORS}.dynamic_car_state": ("DynamicCarState",),
+    f"{_ACTORS}.ego_state": ("EgoState",),
+    f"{_ACTORS}.vehicle_parameters": ("VehicleParameters",),
+    "nuplan.common.maps.maps_datatypes": ("SemanticMapLayer",),
+    "nuplan.planning.simulation.trajectory.interpolated_trajectory": ("InterpolatedTrajectory",),
+    "nuplan.planning.simulation.trajectory.trajectory_sampling": ("TrajectorySampling",),
+}
+
+METRIC_CACHE_STAND_INS: Mapping[tuple[str, str], Maker] = {
+    **STAND_INS,
+    **{(module, name): partial(_record, name) for module, names in _METRIC_CACHE_CLASSES.items() for name in names},
+    ("shapely.io", "from_wkb"): _well_known_binary,
+    ("shapely.lib", "from_wkb"): _well_known_binary,
+}
+"""What `load_restricted` puts in place of each class of an official metric cache."""
