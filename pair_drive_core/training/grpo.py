@@ -150,18 +150,46 @@ def grpo_loss(
         config: the objective.
         beta: present weight of the KL term.
     """
-    log_prob = present.log_prob(intentions, latents)
-    before = previous.log_prob(intentions, latents)
-    policy = -weighted_mean(
-        clipped_objective(log_prob, before, credit.advantage, config.clip, config.clip_above), credit.weight
+    entropy = -(present.log_intention.exp() * present.log_intention).sum(-1)
+    return policy_loss(
+        present.log_prob(intentions, latents),
+        previous.log_prob(intentions, latents),
+        present.kl_from(previous),
+        entropy,
+        credit,
+        config,
+        beta,
     )
-    kl = weighted_mean(present.kl_from(previous), credit.weight)
-    entropy = weighted_mean(-(present.log_intention.exp() * present.log_intention).sum(-1), credit.weight)
+
+
+def policy_loss(
+    log_prob: Tensor,
+    before: Tensor,
+    kl: Tensor,
+    entropy: Tensor,
+    credit: EdgeAdvantages,
+    config: GrpoConfig,
+    beta: float,
+) -> GrpoLoss:
+    """The loss of one update of any policy whose draws are decisions, E in each of L trajectories of B groups.
+
+    Args:
+        log_prob: (B, L, E), of the decisions under the policy being trained.
+        before: likewise under the policy that drew them, without gradients.
+        kl: (B, L, E), KL(previous || present).
+        entropy: (B, L, E), rewarded by `GrpoConfig.entropy_weight`.
+        credit: advantages of the decisions.
+        config: the objective.
+        beta: present weight of the KL term.
+    """
+    objective = clipped_objective(log_prob, before, credit.advantage, config.clip, config.clip_above)
+    policy = -weighted_mean(objective, credit.weight)
+    divergence, disorder = weighted_mean(kl, credit.weight), weighted_mean(entropy, credit.weight)
     ratio = (log_prob - before).exp()
     above = config.clip if config.clip_above is None else config.clip_above
     clipped = weighted_mean(((ratio < 1.0 - config.clip) | (ratio > 1.0 + above)).to(ratio.dtype), credit.weight)
-    total = policy + beta * kl - config.entropy_weight * entropy
-    return GrpoLoss(total, policy, kl.detach(), entropy.detach(), clipped)
+    total = policy + beta * divergence - config.entropy_weight * disorder
+    return GrpoLoss(total, policy, divergence.detach(), disorder.detach(), clipped)
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
