@@ -16,8 +16,8 @@ def straight(speed=5.0):
 
 def test_draws_have_the_deviation_that_they_are_told_and_start_where_the_plan_does():
     config = StochasticPlanConfig(along_m=2.0, across_m=0.5)
-    draw = StochasticPlan(config).sample(straight(), 4000, torch.Generator().manual_seed(0))
-    gap = draw.trajectories - straight().unsqueeze(1)
+    draw = StochasticPlan(config).sample(straight(20.0), 4000, torch.Generator().manual_seed(0))
+    gap = draw.trajectories - straight(20.0).unsqueeze(1)
     # Two independent coefficients add up at the end of the plan, and are an eighth squared and cubed at its start.
     spread = gap[0, :, -1, :2].std(0)
     assert spread.tolist() == pytest.approx([2.0 * math.sqrt(2), 0.5 * math.sqrt(2)], rel=0.05)
