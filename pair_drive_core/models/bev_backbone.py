@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pair_drive_core.models.features import STATUS_SIZE, Features
+from pair_drive_core.models.latent_lidar import LatentLidar
 from pair_drive_core.models.resnet import ResNetConfig, ResNetEncoder
 from pair_drive_core.models.world_layers import BINARY_LAYERS, LAYERS
 
@@ -36,6 +37,8 @@ class BackboneConfig:
         world_width: channels in front of the imagined layers (`WorldLayer`); 0 imagines none. Command and speed then
             enter both encoders, since the route is among the layers.
         token_width: width of the BEV and status tokens.
+        latent_lidar_px: side of the learnt map that takes the place of the LiDAR raster (TransFuser's latent variant);
+            0 reads the raster.
     """
 
     camera: ResNetConfig = field(default_factory=ResNetConfig)
@@ -52,6 +55,7 @@ class BackboneConfig:
     lidar_sweeps: int = 1
     world_width: int = 0
     token_width: int = 256
+    latent_lidar_px: int = 0
 
     def __post_init__(self) -> None:
         if self.camera.channels != self.lidar.channels:
@@ -180,6 +184,7 @@ class BevBackbone(nn.Module):
         cells = config.lidar_anchors[0] * config.lidar_anchors[1] + 1
         self.position = nn.Parameter(0.02 * torch.randn(1, cells, config.token_width))
         self.anchors = config.lidar_anchors
+        self.latent = LatentLidar(config.lidar_sweeps, config.latent_lidar_px) if config.latent_lidar_px else None
         self.world = WorldHead(config) if config.world_width else None
         self.register_buffer("status_scale", torch.tensor(STATUS_SCALE), persistent=False)
 
@@ -191,7 +196,8 @@ class BevBackbone(nn.Module):
             imagine: whether to add the layers, where the configuration has any.
         """
         camera = self.camera.stem(features.camera - 0.5)
-        lidar = self.lidar.stem(torch.cat((features.lidar, features.ground), dim=1))
+        seen = features.lidar if self.latent is None else self.latent(len(features))
+        lidar = self.lidar.stem(torch.cat((seen, features.ground), dim=1))
         if self.world is not None:
             camera, lidar = self.world.informed(camera, lidar, features.status * self.status_scale)
         levels: list[Tensor] = [lidar] if self.from_stem else []

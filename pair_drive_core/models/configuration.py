@@ -77,7 +77,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - the ty
     """One value as the field's type demands."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return _convert_optional(hint, value, where)
+        return _convert_union(hint, value, where)
     if dataclasses.is_dataclass(hint):
         return config_from_mapping(typing.cast("type[Any]", hint), value, where)
     if origin is tuple:
@@ -101,12 +101,21 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - the ty
     raise ConfigurationError(f"setting {where!r}: expected {hint.__name__}, got {got}")
 
 
-def _convert_optional(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - as _convert
-    """A value of an `X | None` field."""
-    if value is None:
+def _convert_union(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - as _convert
+    """A value of an `X | None` field, or of one configuration of several, told apart by `kind`."""
+    choices = [entry for entry in typing.get_args(hint) if entry is not types.NoneType]
+    if value is None and len(choices) < len(typing.get_args(hint)):
         return None
-    inner = next(entry for entry in typing.get_args(hint) if entry is not types.NoneType)
-    return _convert(inner, value, where)
+    if len(choices) == 1:
+        return _convert(choices[0], value, where)
+    kinds = {str(choice.kind): choice for choice in choices}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{_named(where)}: expected a group of settings, got {reprlib.repr(value)}")
+    kind = value.get("kind", next(iter(kinds)))
+    if not isinstance(kind, str) or kind not in kinds:
+        name = _join(where, "kind")
+        raise ConfigurationError(f"setting {name!r}: expected one of {', '.join(kinds)}, got {reprlib.repr(kind)}")
+    return _convert(kinds[kind], value, where)
 
 
 def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:  # noqa: ANN401 - as _convert

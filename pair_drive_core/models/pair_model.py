@@ -10,9 +10,11 @@ from torch import nn
 
 from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone
 from pair_drive_core.models.bounds import AT_LEAST_ZERO, Bound
+from pair_drive_core.models.diffusion_drive import DiffusionDriveConfig
 from pair_drive_core.models.features import FeatureConfig
+from pair_drive_core.models.imitation_policies import ImitationPolicyConfig, build_imitation
 from pair_drive_core.models.reward_world_model import RewardModelConfig, RewardReader, build_reward_model
-from pair_drive_core.models.transfuser import TransFuser, TransFuserConfig
+from pair_drive_core.models.transfuser import TransFuserConfig
 from pair_drive_core.models.tree_sampler import SamplerConfig, TreeSampler
 
 
@@ -72,21 +74,29 @@ class PairConfig:
     """
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
-    imitation: TransFuserConfig = field(default_factory=TransFuserConfig)
+    imitation: ImitationPolicyConfig = field(default_factory=TransFuserConfig)
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     join: JoinConfig = field(default_factory=JoinConfig)
 
     def __post_init__(self) -> None:
-        wanted = self.features.ground_image
-        for name, branch in (("imitation", self.imitation), ("reinforcement", self.reinforcement)):
-            got = branch.backbone.with_ground_image
-            if got != wanted:
-                raise ValueError(f"{name}.backbone.with_ground_image: expected {wanted} as in features, got {got}")
-            sweeps = 1 + len(self.features.lidar_past_s)
-            if branch.backbone.lidar_sweeps != sweeps:
+        for name, backbone in (("imitation", self.imitation.backbone), ("reinforcement", self.reinforcement.backbone)):
+            if backbone is None:
+                continue
+            pairs = {
+                "with_ground_image": (backbone.with_ground_image, self.features.ground_image),
+                "lidar_sweeps": (backbone.lidar_sweeps, 1 + len(self.features.lidar_past_s)),
+            }
+            if backbone.latent_lidar_px:
+                pairs["latent_lidar_px"] = (backbone.latent_lidar_px, self.features.lidar_size_px)
+            for key, (got, wanted) in pairs.items():
+                if got != wanted:
+                    raise ValueError(f"{name}.backbone.{key}: expected {wanted} as in features, got {got}")
+        if isinstance(self.imitation, DiffusionDriveConfig):
+            extent = (self.features.lidar_range_m, self.features.lidar_ahead_m)
+            if (self.imitation.range_m, self.imitation.ahead_m) != extent:
                 raise ValueError(
-                    f"{name}.backbone.lidar_sweeps: expected {sweeps} as in features, "
-                    f"got {branch.backbone.lidar_sweeps}"
+                    f"imitation.range_m, ahead_m: expected {extent} as in features, "
+                    f"got {(self.imitation.range_m, self.imitation.ahead_m)}"
                 )
 
 
@@ -107,7 +117,7 @@ class PairModel(nn.Module):
     def __init__(self, config: PairConfig) -> None:
         super().__init__()
         self.config = config
-        self.imitation = TransFuser(config.imitation)
+        self.imitation = build_imitation(config.imitation)
         self.reinforcement = ReinforcementBranch(
             config.reinforcement, config.features.lidar_range_m, config.features.lidar_ahead_m
         )

@@ -89,21 +89,39 @@ class StochasticPlan:
         self._fit = torch.linalg.pinv(self._basis)
         self._std = torch.tensor([self.config.along_m, self.config.across_m])
 
+    @property
+    def std(self) -> Tensor:
+        """(2,): of each coefficient along x and y, m."""
+        return self._std
+
     @torch.no_grad()
     def sample(self, plans: Tensor, count: int, generator: torch.Generator) -> PlanDraw:
         """Draw `count` trajectories around each of B plans, (B, 8, 3)."""
-        shape = (plans.shape[0], count, 2, 2)
-        coefficients = self._std.to(plans) * torch.randn(shape, generator=generator).to(plans)
-        position = plans[:, None, :, :2] + self._basis.to(plans) @ coefficients
-        turn = _directions(position) - _directions(plans[:, None, :, :2])
-        moving = (_steps(position).norm(dim=-1) > _MOVING_M) & (_steps(plans[:, None, :, :2]).norm(dim=-1) > _MOVING_M)
-        heading = wrap_angle(plans[:, None, :, 2] + torch.where(moving, turn, torch.zeros_like(turn)))
-        return PlanDraw(torch.cat((position, heading.unsqueeze(-1)), dim=-1), plans, coefficients)
+        coefficients = self.coefficients((plans.shape[0], count), plans, generator)
+        return PlanDraw(self.depart(plans.unsqueeze(1), coefficients), plans, coefficients)
+
+    def coefficients(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+        """(*shape, 2, 2): of random departures."""
+        return self._std.to(like) * torch.randn((*shape, 2, 2), generator=generator).to(like)
+
+    def depart(self, plans: Tensor, coefficients: Tensor) -> Tensor:
+        """(..., 8, 3): departures, (..., 2, 2), from plans, (..., 8, 3); headings turn with the path."""
+        position = plans[..., :2] + self._basis.to(plans) @ coefficients
+        before = plans[..., :2].expand_as(position)
+        turn = _directions(position) - _directions(before)
+        moving = (_steps(position).norm(dim=-1) > _MOVING_M) & (_steps(before).norm(dim=-1) > _MOVING_M)
+        heading = wrap_angle(plans[..., 2] + torch.where(moving, turn, torch.zeros_like(turn)))
+        return torch.cat((position, heading.unsqueeze(-1)), dim=-1)
+
+    def between(self, plans: Tensor, others: Tensor) -> Tensor:
+        """(..., 2, 2): coefficients of the departure of (..., 8, 2 or 3) from others that is nearest to theirs."""
+        gap = plans[..., :2] - others[..., :2]
+        found: Tensor = self._fit.to(gap) @ gap
+        return found
 
     def distribution(self, plans: Tensor, draw: PlanDraw) -> PlanDistribution:
         """What plans, (B, 8, 3), make of a draw, with gradients."""
-        mean = self._fit.to(plans) @ (plans[..., :2] - draw.plans[..., :2])
-        return PlanDistribution(mean, self._std.to(plans))
+        return PlanDistribution(self.between(plans, draw.plans), self._std.to(plans))
 
 
 def _steps(position: Tensor) -> Tensor:

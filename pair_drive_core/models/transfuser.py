@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pair_drive_core.models.bev_backbone import BackboneConfig, BevBackbone, BevFeatures
 from pair_drive_core.models.features import Features
+from pair_drive_core.models.imitation_policy import DemonstrationLoss, ImitationPolicy, imitation_loss
 from pair_drive_core.scene import PLAN_STEPS
 
 
@@ -23,6 +24,7 @@ class TransFuserConfig:
         decoder_heads: their attention heads.
         decoder_feed_forward: their feed-forward width.
         position_scale_m: what an output of 1 means; keeps the regression near unit scale.
+        kind: which policy this is.
     """
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
@@ -30,10 +32,13 @@ class TransFuserConfig:
     decoder_heads: int = 8
     decoder_feed_forward: int = 1024
     position_scale_m: float = 10.0
+    kind: str = "transfuser"
 
 
-class TransFuser(nn.Module):
+class TransFuser(ImitationPolicy):
     """Sensors to one trajectory."""
+
+    backbone: BevBackbone
 
     def __init__(self, config: TransFuserConfig) -> None:
         super().__init__()
@@ -48,12 +53,16 @@ class TransFuser(nn.Module):
         self.position_scale_m = config.position_scale_m
 
     def forward(self, features: Features) -> Tensor:
-        """Plan for B moments.
-
-        Returns:
-            (B, 8, 3): x forward, y left in m, heading in (-pi, pi) rad; ego frame at t0, 2 Hz.
-        """
+        """Plan for B moments; see `ImitationPolicy`."""
         return self.decode(self.backbone(features, imagine=False))
+
+    def learn(
+        self, features: Features, human: Tensor, heading_weight: float, generator: torch.Generator
+    ) -> DemonstrationLoss:
+        """L1 to the human's poses (paper section 3.2)."""
+        bev = self.backbone(features, imagine=False)
+        distance = imitation_loss(self.decode(bev), human, heading_weight)
+        return DemonstrationLoss(distance, distance.detach(), bev)
 
     def decode(self, bev: BevFeatures) -> Tensor:
         """(B, 8, 3) from F_BEV; see `forward`."""

@@ -1,4 +1,4 @@
-"""Group-relative policy optimisation of the tree sampler (paper section 3.3, after Shao et al. 2024)."""
+"""Group-relative policy optimisation (paper section 3.3, after Shao et al. 2024) of any policy of groups."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import torch
 from torch import Tensor
 
 from pair_drive_core.models.bounds import AT_LEAST_ZERO, POSITIVE, Bound
-from pair_drive_core.models.tree import EdgeDistribution
-from pair_drive_core.training.advantages import AdvantageScale, EdgeAdvantages
+from pair_drive_core.models.group_policy import DecisionsT, Draw
+from pair_drive_core.training.advantages import (
+    EQUAL_REWARDS,
+    AdvantageScale,
+    EdgeAdvantages,
+    edge_advantages,
+    group_advantages,
+)
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,9 @@ class GrpoLoss:
     Attributes:
         total: to minimise.
         policy: the clipped objective, negated.
-        kl: KL(previous || present), nats an edge.
-        entropy: of the intentions, nats a node.
-        clipped: share of edges whose ratio left the clip range.
+        kl: KL(previous || present), nats a decision.
+        entropy: of the choices, nats a decision.
+        clipped: share of decisions whose ratio left the clip range.
     """
 
     total: Tensor
@@ -131,65 +137,41 @@ def clipped_objective(
 
 
 def grpo_loss(
-    present: EdgeDistribution,
-    previous: EdgeDistribution,
-    intentions: Tensor,
-    latents: Tensor,
-    credit: EdgeAdvantages,
-    config: GrpoConfig,
-    beta: float,
+    present: DecisionsT, previous: DecisionsT, credit: EdgeAdvantages, config: GrpoConfig, beta: float
 ) -> GrpoLoss:
-    """The loss of one update.
+    """The loss of one update of any policy of groups (`models/group_policy.py`).
 
     Args:
-        present: the policy being trained, at the edges (B, L, E).
-        previous: the policy that grew the trees, at the same edges, without gradients.
-        intentions: (B, L, E) int64, taken.
-        latents: (B, L, E, 2), drawn.
-        credit: advantages of the edges.
-        config: the objective.
-        beta: present weight of the KL term.
-    """
-    entropy = -(present.log_intention.exp() * present.log_intention).sum(-1)
-    return policy_loss(
-        present.log_prob(intentions, latents),
-        previous.log_prob(intentions, latents),
-        present.kl_from(previous),
-        entropy,
-        credit,
-        config,
-        beta,
-    )
-
-
-def policy_loss(
-    log_prob: Tensor,
-    before: Tensor,
-    kl: Tensor,
-    entropy: Tensor,
-    credit: EdgeAdvantages,
-    config: GrpoConfig,
-    beta: float,
-) -> GrpoLoss:
-    """The loss of one update of any policy whose draws are decisions, E in each of L trajectories of B groups.
-
-    Args:
-        log_prob: (B, L, E), of the decisions under the policy being trained.
-        before: likewise under the policy that drew them, without gradients.
-        kl: (B, L, E), KL(previous || present).
-        entropy: (B, L, E), rewarded by `GrpoConfig.entropy_weight`.
+        present: the policy being trained, at the decisions (B, L, E) of a draw.
+        previous: the policy that drew, at the same decisions, without gradients.
         credit: advantages of the decisions.
         config: the objective.
         beta: present weight of the KL term.
     """
+    log_prob, before = present.log_prob(), previous.log_prob()
     objective = clipped_objective(log_prob, before, credit.advantage, config.clip, config.clip_above)
     policy = -weighted_mean(objective, credit.weight)
-    divergence, disorder = weighted_mean(kl, credit.weight), weighted_mean(entropy, credit.weight)
+    kl = weighted_mean(present.kl_from(previous), credit.weight)
+    entropy = weighted_mean(present.entropy(), credit.weight)
     ratio = (log_prob - before).exp()
     above = config.clip if config.clip_above is None else config.clip_above
     clipped = weighted_mean(((ratio < 1.0 - config.clip) | (ratio > 1.0 + above)).to(ratio.dtype), credit.weight)
-    total = policy + beta * divergence - config.entropy_weight * disorder
-    return GrpoLoss(total, policy, divergence.detach(), disorder.detach(), clipped)
+    total = policy + beta * kl - config.entropy_weight * entropy
+    return GrpoLoss(total, policy, kl.detach(), entropy.detach(), clipped)
+
+
+def credit_of(total: Tensor, draw: Draw, config: GrpoConfig) -> EdgeAdvantages:
+    """Advantages of the decisions of a draw whose leaves scored (B, G); the first leaf is one of the group.
+
+    Groups in which nothing can be learnt (see `GrpoConfig`) weigh nothing.
+    """
+    families = draw.families if config.within_intention else None
+    advantage = group_advantages(total, config.scale, config.fixed_scale, families)
+    credit = edge_advantages(advantage[:, 1:], draw.numbers)
+    counted = total[:, 0] < config.train_below
+    if config.drop_equal_groups:
+        counted &= total.amax(1) - total.amin(1) > EQUAL_REWARDS
+    return EdgeAdvantages(credit.advantage, credit.weight * counted.reshape(-1, 1, 1))
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -9,15 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
-from pair_drive_core.models.transfuser import TransFuser
+from pair_drive_core.models.imitation_policy import ImitationPolicy
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
-from pair_drive_core.training.bev_targets import bev_loss
-from pair_drive_core.training.epochs import count_updates, run_epochs
-from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
+from pair_drive_core.training.loop import Course, Runner, Step, Task, batches_of, run_task, seed_from
+from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
-from pair_drive_core.training.samples import DrivingSamples, ordered_batches
+from pair_drive_core.training.samples import Samples, ordered_batches
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class ImitationConfig:
         epochs: passes over the samples.
         batch_size: samples an update.
         heading_weight: metres that an error of 1 rad counts like.
-        bev_weight: of the auxiliary BEV map's loss; 0 leaves it out.
+        bev_weight: of the auxiliary maps' loss; 0 leaves it out.
         optimiser: AdamW.
         augmentation: of the inputs.
     """
@@ -48,54 +46,52 @@ class ImitationConfig:
     }
 
 
-def imitation_loss(planned: Tensor, human: Tensor, heading_weight: float) -> Tensor:
-    """Mean L1 distance over poses and coordinates; headings the short way round.
+class ImitationTask(Task):
+    """Updates of an imitation policy."""
 
-    Args:
-        planned: (B, 8, 3), m, rad.
-        human: (B, 8, 3), m, rad.
-        heading_weight: metres that 1 rad counts like.
+    def __init__(
+        self, network: ImitationPolicy, samples: Samples, config: ImitationConfig, stage: str = "imitation"
+    ) -> None:
+        updates = config.epochs * batches_of(len(samples), config.batch_size)
+        self.course = Course(stage, "L1 m", len(samples), config.batch_size, updates, config.optimiser)
+        self.module, self.parameters = network, list(network.parameters())
+        self._network, self._samples, self._config = network, samples, config
 
-    Returns:
-        Scalar, m.
-    """
-    position = (planned[..., :2] - human[..., :2]).abs().mean()
-    heading = wrap_angle(planned[..., 2] - human[..., 2]).abs().mean()
-    return position + heading_weight * heading
+    def update(self, index: Tensor, generator: torch.Generator, step: Step) -> Mapping[str, float]:
+        """One step on disturbed inputs."""
+        config, network = self._config, self._network
+        features = augment(self._samples.features(index), config.augmentation, generator)
+        learnt = network.learn(features, self._samples.human[index], config.heading_weight, generator)
+        loss = learnt.total
+        if config.bev_weight > 0 and learnt.bev is not None and network.backbone is not None:
+            loss = loss + config.bev_weight * self._samples.auxiliary_loss(network.backbone, learnt.bev, index)
+        step(loss)
+        return {"L1 m": float(learnt.distance)}
+
+    def inputs(self, index: Tensor) -> dict[str, Tensor]:
+        """See `Task`."""
+        return {**vars(self._samples.features(index)), "human": self._samples.human[index]}
 
 
 def train_imitation(
-    network: TransFuser,
-    samples: DrivingSamples,
+    network: ImitationPolicy,
+    samples: Samples,
     config: ImitationConfig,
     generator: torch.Generator,
     progress: Progress = silent,
+    runner: Runner = run_task,
+    stage: str = "imitation",
 ) -> list[float]:
     """Train in place.
 
     Returns:
         The mean trajectory loss of each epoch, m.
     """
-    updates = count_updates(len(samples), config.batch_size, config.epochs)
-    optimiser = Optimiser(network.parameters(), config.optimiser, updates)
-
-    def update(index: Tensor) -> dict[str, float]:
-        bev = network.backbone(augment(samples.features(index), config.augmentation, generator))
-        distance = imitation_loss(network.decode(bev), samples.human[index], config.heading_weight)
-        loss = distance
-        if config.bev_weight > 0:
-            loss = loss + config.bev_weight * bev_loss(network.backbone, bev, samples.bev[index])
-        optimiser.step(loss)
-        return {"L1 m": float(distance.detach())}
-
-    network.train()
-    history = run_epochs("imitation", len(samples), config.batch_size, config.epochs, generator, progress, update)
-    network.eval()
-    return history
+    return runner(ImitationTask(network, samples, config, stage), seed_from(generator), progress)
 
 
 @torch.no_grad()
-def imitation_plans(network: TransFuser, samples: DrivingSamples, batch_size: int = 64) -> Tensor:
+def imitation_plans(network: ImitationPolicy, samples: Samples, batch_size: int = 64) -> Tensor:
     """(S, 8, 3): the plans of a trained branch for all samples."""
     network.eval()
     return torch.cat([network(samples.features(index)) for index in ordered_batches(len(samples), batch_size)])

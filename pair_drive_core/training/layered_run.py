@@ -19,9 +19,11 @@ from pair_drive_core.models.checkpoint import load_checkpoint, save_checkpoint
 from pair_drive_core.models.configuration import config_to_mapping
 from pair_drive_core.models.pair_model import PairConfig, PairModel
 from pair_drive_core.models.reward_world_model import RewardReader
+from pair_drive_core.models.transfuser import TransFuser, TransFuserConfig
 from pair_drive_core.training.candidate_scores import CandidateConfig, score_candidates
 from pair_drive_core.training.imagined import imagine_all
-from pair_drive_core.training.perception import PerceptionConfig, PerceptionTraining
+from pair_drive_core.training.loop import FolderRunner, Runner
+from pair_drive_core.training.perception import PerceptionConfig, PerceptionTask
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reading import ReadingConfig, train_reading
 from pair_drive_core.training.shard_samples import ShardSamples
@@ -89,6 +91,8 @@ class LayeredSettings:
             raise ValueError("model: expected the same backbone in both branches, since one is a copy of the other")
         if not self.reads_layers and not self.start:
             raise ValueError("start: expected a checkpoint whose reward model reads tokens, got none")
+        if not isinstance(self.model.imitation, TransFuserConfig):
+            raise ValueError(f"model.imitation.kind: expected transfuser, got {self.model.imitation.kind}")
         if self.model.imitation.backbone.world_width < 1:
             raise ValueError("model.imitation.backbone.world_width: expected at least 1, got 0")
         if not 1 <= self.reading_towns <= self.town.towns:
@@ -117,13 +121,16 @@ class LayeredReport:
     parameters: int
 
 
-def train_layered(settings: LayeredSettings, command: str, progress: Progress = silent) -> LayeredReport:
+def train_layered(
+    settings: LayeredSettings, command: str, progress: Progress = silent, runner: Runner | None = None
+) -> LayeredReport:
     """Train and write the checkpoint.
 
     Args:
         settings: everything.
         command: what was typed, for the checkpoint's description.
         progress: is told of every step.
+        runner: takes the backbone's updates to their end; None keeps their state in the folder.
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -137,11 +144,12 @@ def train_layered(settings: LayeredSettings, command: str, progress: Progress = 
     earlier = load_checkpoint(Path(settings.start)).model if settings.start else None
     if earlier is not None:
         take_over(model, earlier)
-    state = Path(settings.folder) / "perception.pt"
-    PerceptionTraining(model.imitation, town, settings.perception, settings.seed, state).run(progress)
+    runner = runner or FolderRunner(Path(settings.folder), settings.perception.save_every)
+    network = transfuser_of(model)
+    runner(PerceptionTask(network, town, settings.perception), settings.seed, progress)
     watch.note("perception")
     if settings.reads_layers:
-        model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())
+        model.reinforcement.backbone.load_state_dict(network.backbone.state_dict())
         teach_reading(model, ShardSamples(town.folders[: settings.reading_towns]), settings, progress)
     elif earlier is not None:
         take_over_reinforcement(model, earlier)
@@ -156,11 +164,17 @@ def train_layered(settings: LayeredSettings, command: str, progress: Progress = 
     return LayeredReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
 
 
+def transfuser_of(model: PairModel) -> TransFuser:
+    """The imitation branch of a model whose settings say that it is TransFuser."""
+    assert isinstance(model.imitation, TransFuser)
+    return model.imitation
+
+
 def teach_reading(
     model: PairModel, samples: ShardSamples, settings: LayeredSettings, progress: Progress = silent
 ) -> list[float]:
     """Train the reward model of a model whose backbone is trained; answers its loss by epoch."""
-    imagined = imagine_all(model.imitation, samples, progress=progress)
+    imagined = imagine_all(transfuser_of(model), samples, progress=progress)
     formula = settings.model.reinforcement.reward.formula
     candidates = score_candidates(samples, imagined.plans, formula, settings.candidates, progress)
     generator = torch.Generator().manual_seed(settings.seed)

@@ -1,15 +1,15 @@
-"""The optimiser that all three trainings use: AdamW with warm-up and cosine decay (METHOD section 2)."""
+"""The optimiser of every training: AdamW with warm-up and cosine decay (METHOD section 2)."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pair_drive_core.models.bounds import AT_LEAST_ZERO, POSITIVE, Bound
 
@@ -73,25 +73,38 @@ class StepGuard:
         return False
 
 
-class Optimiser:
-    """AdamW over some parameters for a known number of updates."""
+Backward = Callable[[Tensor], None]
+"""Computes the gradients of a loss."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig, updates: int) -> None:
+
+class Optimiser:
+    """AdamW over some parameters for a known number of steps, its rate a function of the step's number alone."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], config: OptimiserConfig, steps: int) -> None:
         self.config = config
         self.guard = StepGuard()
-        self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        self._adamw = torch.optim.AdamW(self._parameters, config.learning_rate, weight_decay=config.weight_decay)
-        warm_up = max(round(config.warm_up * updates), 1)
+        self.adamw = torch.optim.AdamW(
+            [parameter for parameter in parameters if parameter.requires_grad],
+            config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self._steps, self._done = steps, 0
 
-        def rate(update: int) -> float:
-            if update < warm_up:
-                return (update + 1) / warm_up
-            return 0.5 * (1.0 + math.cos(math.pi * min((update - warm_up) / max(updates - warm_up, 1), 1.0)))
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next step: rises over the warm-up, then falls along a cosine."""
+        warm_up = max(round(self.config.warm_up * self._steps), 1)
+        if self._done < warm_up:
+            return self.config.learning_rate * (self._done + 1) / warm_up
+        way = min((self._done - warm_up) / max(self._steps - warm_up, 1), 1.0)
+        return self.config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * way))
 
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._adamw, rate)
+    def step(self, loss: Tensor, backward: Backward | None = None) -> bool:
+        """One step against a scalar loss; a loss or gradient that is not finite changes nothing.
 
-    def step(self, loss: torch.Tensor) -> bool:
-        """One update against a scalar loss; a loss or gradient that is not finite changes nothing.
+        Args:
+            loss: to minimise.
+            backward: what computes its gradients; None lets the loss itself.
 
         Returns:
             Whether the weights were updated.
@@ -99,13 +112,28 @@ class Optimiser:
         Raises:
             ValueError: see `StepGuard`.
         """
-        self._adamw.zero_grad(set_to_none=True)
-        value, norm = float(loss.detach()), math.nan
-        if math.isfinite(value):
+        self.adamw.zero_grad(set_to_none=True)
+        # Of several processes each must reach the exchange of gradients, however its own loss looks.
+        if backward is None:
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = float(nn.utils.clip_grad_norm_(self._parameters, self.config.max_gradient_norm))
-        made = self.guard.admit(value, norm)
+        else:
+            backward(loss)
+        parameters = self.adamw.param_groups[0]["params"]
+        norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
+        made = self.guard.admit(float(loss.detach()), norm)
+        rate = self.rate
+        self._done += 1
         if made:
-            self._adamw.step()
-            self._schedule.step()
+            for group in self.adamw.param_groups:
+                group["lr"] = rate
+            self.adamw.step()
         return made
+
+    def state_dict(self) -> dict[str, Any]:
+        """AdamW's own."""
+        return self.adamw.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], done: int) -> None:
+        """Take up AdamW's moments after some steps."""
+        self.adamw.load_state_dict(dict(state))
+        self._done = done

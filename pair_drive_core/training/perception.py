@@ -1,26 +1,20 @@
-"""Training of a backbone that plans and imagines: imitation and the layers of the world at once, resumable."""
+"""Training of a backbone that plans and imagines: imitation and the layers of the world at once."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pair_drive_core.datasets.atomic import whole_file
 from pair_drive_core.models.features import Features
+from pair_drive_core.models.imitation_policy import imitation_loss
 from pair_drive_core.models.transfuser import TransFuser
-from pair_drive_core.training.imitation import imitation_loss
-from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.loop import Course, Step, Task
+from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.world_loss import world_loss
-
-_CHUNK = 50
-"""Updates between two reports."""
 
 
 @dataclass(frozen=True)
@@ -109,109 +103,41 @@ def perception_loss(
     return loss, values
 
 
-class PerceptionTraining:
-    """A training that can be killed at any moment: everything that matters is in its state.
+class PerceptionTask(Task):
+    """Updates of a backbone that plans and imagines; the averaged weights count in the end.
 
     Args:
-        network: trained in place; at the end it holds the averaged weights.
+        network: trained in place.
         samples: moments with layers.
         config: settings.
-        seed: of order and disturbances.
-        state_path: where the state is kept; taken up if it is there.
     """
 
-    def __init__(
-        self, network: TransFuser, samples: ShardSamples, config: PerceptionConfig, seed: int, state_path: Path
-    ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.samples, self.config, self.state_path = samples, config, state_path
-        self.optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        self.average = {name: value.clone() for name, value in network.state_dict().items()}
-        self.generator = torch.Generator().manual_seed(seed)
-        self.order = torch.empty(0, dtype=torch.int64)
-        self.update = 0
-        if state_path.is_file():
-            self._restore(torch.load(state_path, weights_only=True))
+    def __init__(self, network: TransFuser, samples: ShardSamples, config: PerceptionConfig) -> None:
+        self.module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.parameters = list(network.parameters())
+        self.course = Course(
+            "perception",
+            "L1 m",
+            len(samples),
+            config.batch_size,
+            config.updates,
+            OptimiserConfig(
+                config.learning_rate,
+                config.weight_decay,
+                min(config.warm_up / config.updates, 0.99),
+                config.max_gradient_norm,
+            ),
+            average=config.average,
+        )
+        self._network, self._samples, self._config = network, samples, config
 
-    def run(self, progress: Progress = silent) -> list[float]:
-        """Train to the end.
-
-        Returns:
-            The mean trajectory loss of every 50 updates made now, m.
-        """
-        history: list[float] = []
-        recent: list[float] = []
-        while self.update < self.config.updates:
-            values = self.step()
-            recent.append(values["L1 m"])
-            if len(recent) == _CHUNK:
-                history.append(sum(recent) / len(recent))
-                recent.clear()
-            progress("perception", self.update, self.config.updates, values)
-            if self.update % self.config.save_every == 0 or self.update == self.config.updates:
-                self.save()
-        self.network.load_state_dict(self.average)
-        self.network.eval()
-        return history
-
-    def step(self) -> dict[str, float]:
-        """One update; a loss or gradient that is not finite changes nothing.
-
-        Raises:
-            ValueError: if the loss is not finite.
-        """
-        self.network.train()
-        index = self._next_batch()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * self._rate()
-        features = disturb(self.samples.features(index), self.config, self.generator)
-        loss, values = perception_loss(self.network, features, self.samples, index, self.config)
-        if not bool(torch.isfinite(loss)):
-            raise ValueError(f"training diverged: expected a finite loss, got {float(loss.detach())}")
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient_norm)
-        self.optimiser.step()
-        self._average()
-        self.update += 1
+    def update(self, index: Tensor, generator: torch.Generator, step: Step) -> Mapping[str, float]:
+        """One step on disturbed inputs."""
+        features = disturb(self._samples.features(index), self._config, generator)
+        loss, values = perception_loss(self._network, features, self._samples, index, self._config)
+        step(loss)
         return values
 
-    def save(self) -> None:
-        """Write the state; the file appears when it is whole."""
-        state = {
-            "model": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average,
-            "generator": self.generator.get_state(),
-            "order": self.order,
-            "update": self.update,
-        }
-        with whole_file(self.state_path) as partial:
-            torch.save(state, partial)
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.network.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(dict(state["optimiser"]))
-        self.average = dict(state["average"])
-        self.generator.set_state(state["generator"])
-        self.order, self.update = state["order"], int(state["update"])
-
-    def _next_batch(self) -> Tensor:
-        size = min(self.config.batch_size, len(self.samples))
-        if len(self.order) < size:
-            self.order = torch.randperm(len(self.samples), generator=self.generator)
-        index, self.order = self.order[:size], self.order[size:]
-        return index
-
-    def _rate(self) -> float:
-        warm = min((self.update + 1) / self.config.warm_up, 1.0)
-        return warm * 0.5 * (1.0 + math.cos(math.pi * self.update / self.config.updates))
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.config.average, (1 + self.update) / (10 + self.update))
-        for name, value in self.network.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[name].lerp_(value, 1.0 - decay)
-            else:
-                self.average[name].copy_(value)
+    def inputs(self, index: Tensor) -> dict[str, Tensor]:
+        """See `Task`."""
+        return {**vars(self._samples.features(index)), "human": self._samples.human[index]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor
 
 from pair_drive_core.models.reward_world_model import RewardWorldModel
 from pair_drive_core.training.candidate_scores import ScoredCandidates
-from pair_drive_core.training.epochs import count_updates, run_epochs
 from pair_drive_core.training.imagined import ImaginedSamples
-from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
+from pair_drive_core.training.loop import Course, Runner, Step, Task, batches_of, run_task, seed_from
+from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reward_model import reward_model_loss
 
@@ -33,6 +34,27 @@ class ReadingConfig:
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-3))
 
 
+class ReadingTask(Task):
+    """Updates of the reading head."""
+
+    def __init__(
+        self, model: RewardWorldModel, imagined: ImaginedSamples, candidates: ScoredCandidates, config: ReadingConfig
+    ) -> None:
+        updates = config.epochs * batches_of(len(imagined), config.batch_size)
+        self.course = Course("reading", "BCE", len(imagined), config.batch_size, updates, config.optimiser)
+        self.module, self.parameters = model, list(model.parameters())
+        self._model, self._imagined, self._candidates, self._config = model, imagined, candidates, config
+
+    def update(self, index: Tensor, generator: torch.Generator, step: Step) -> Mapping[str, float]:
+        """One step on some of the candidates."""
+        available = self._candidates.poses.shape[1]
+        chosen = torch.randperm(available, generator=generator)[: self._config.candidates]
+        logits = self._model(self._imagined.bev(index), self._candidates.poses[index][:, chosen])
+        loss = reward_model_loss(logits, self._candidates.sub_scores[index][:, chosen])
+        step(loss)
+        return {"BCE": float(loss.detach())}
+
+
 def train_reading(
     model: RewardWorldModel,
     imagined: ImaginedSamples,
@@ -40,24 +62,11 @@ def train_reading(
     config: ReadingConfig,
     generator: torch.Generator,
     progress: Progress = silent,
+    runner: Runner = run_task,
 ) -> list[float]:
     """Train in place; the backbone is not touched.
 
     Returns:
         The mean binary cross-entropy of each epoch, nats.
     """
-    updates = count_updates(len(imagined), config.batch_size, config.epochs)
-    optimiser = Optimiser(model.parameters(), config.optimiser, updates)
-    available = candidates.poses.shape[1]
-
-    def update(index: Tensor) -> dict[str, float]:
-        chosen = torch.randperm(available, generator=generator)[: config.candidates]
-        logits = model(imagined.bev(index), candidates.poses[index][:, chosen])
-        loss = reward_model_loss(logits, candidates.sub_scores[index][:, chosen])
-        optimiser.step(loss)
-        return {"BCE": float(loss.detach())}
-
-    model.train()
-    history = run_epochs("reading", len(imagined), config.batch_size, config.epochs, generator, progress, update)
-    model.eval()
-    return history
+    return runner(ReadingTask(model, imagined, candidates, config), seed_from(generator), progress)

@@ -13,13 +13,12 @@ from torch.nn import functional
 from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
 from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
-from pair_drive_core.training.bev_targets import bev_loss
-from pair_drive_core.training.epochs import count_updates, run_epochs
-from pair_drive_core.training.optimisation import Optimiser, OptimiserConfig
+from pair_drive_core.training.loop import Course, Runner, Step, Task, batches_of, run_task, seed_from
+from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
 from pair_drive_core.training.reward_source import RewardSource
-from pair_drive_core.training.samples import DrivingSamples
+from pair_drive_core.training.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,55 @@ def reward_model_loss(logits: Tensor, sub_scores: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits, sub_scores)
 
 
+class RewardModelTask(Task):
+    """Updates of backbone and reward heads on freshly drawn, simulated candidates."""
+
+    def __init__(
+        self,
+        branch: ReinforcementBranch,
+        samples: Samples,
+        imitation: Tensor,
+        rewards: RewardSource,
+        config: RewardModelTrainingConfig,
+    ) -> None:
+        updates = config.epochs * batches_of(len(samples), config.batch_size)
+        self.course = Course("reward model", "BCE", len(samples), config.batch_size, updates, config.optimiser)
+        self.module, self.parameters = branch, [*branch.backbone.parameters(), *branch.reward.parameters()]
+        self._branch, self._samples, self._imitation = branch, samples, imitation
+        self._rewards, self._config = rewards, config
+
+    def update(self, index: Tensor, generator: torch.Generator, step: Step) -> Mapping[str, float]:
+        """One step."""
+        branch, config, offsets = self._branch, self._config, self._branch.sampler.config.offsets
+        human, plan = self._samples.human[index], self._imitation[index]
+        reference = draw_references(human, plan, config.mix, offsets, generator)
+        known = torch.stack((reference, human, plan), dim=1)
+        leaves = torch.cat((known, random_leaves(reference, config.candidates, offsets, generator)), dim=1)
+        target = self._rewards(index, leaves).sub_scores
+        bev = branch.backbone(augment(self._samples.features(index), config.augmentation, generator))
+        entropy = reward_model_loss(branch.reward(bev, leaves), target)
+        loss = entropy
+        if config.bev_weight > 0:
+            loss = loss + config.bev_weight * self._samples.auxiliary_loss(branch.backbone, bev, index)
+        step(loss)
+        return {"BCE": float(entropy.detach())}
+
+    def inputs(self, index: Tensor) -> dict[str, Tensor]:
+        """See `Task`."""
+        return {**vars(self._samples.features(index)), "human": self._samples.human[index]}
+
+
 def train_reward_model(
     branch: ReinforcementBranch,
-    samples: DrivingSamples,
+    samples: Samples,
     imitation: Tensor,
     rewards: RewardSource,
     config: RewardModelTrainingConfig,
     generator: torch.Generator,
     progress: Progress = silent,
+    runner: Runner = run_task,
 ) -> list[float]:
-    """Train backbone and reward heads in place on freshly drawn, simulated candidates.
+    """Train backbone and reward heads in place.
 
     Args:
         branch: the reinforcement branch; its sampler is not touched.
@@ -81,30 +119,9 @@ def train_reward_model(
         config: settings.
         generator: of randomness.
         progress: is told of every update.
+        runner: takes the updates to their end.
 
     Returns:
         The mean loss of each epoch, nats.
     """
-    parameters = [*branch.backbone.parameters(), *branch.reward.parameters()]
-    updates = count_updates(len(samples), config.batch_size, config.epochs)
-    optimiser = Optimiser(parameters, config.optimiser, updates)
-    offsets = branch.sampler.config.offsets
-
-    def update(index: Tensor) -> dict[str, float]:
-        human, plan = samples.human[index], imitation[index]
-        reference = draw_references(human, plan, config.mix, offsets, generator)
-        known = torch.stack((reference, human, plan), dim=1)
-        leaves = torch.cat((known, random_leaves(reference, config.candidates, offsets, generator)), dim=1)
-        target = rewards(index, leaves).sub_scores
-        bev = branch.backbone(augment(samples.features(index), config.augmentation, generator))
-        entropy = reward_model_loss(branch.reward(bev, leaves), target)
-        loss = entropy
-        if config.bev_weight > 0:
-            loss = loss + config.bev_weight * bev_loss(branch.backbone, bev, samples.bev[index])
-        optimiser.step(loss)
-        return {"BCE": float(entropy.detach())}
-
-    branch.train()
-    history = run_epochs("reward model", len(samples), config.batch_size, config.epochs, generator, progress, update)
-    branch.eval()
-    return history
+    return runner(RewardModelTask(branch, samples, imitation, rewards, config), seed_from(generator), progress)

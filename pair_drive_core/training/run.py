@@ -21,6 +21,7 @@ from pair_drive_core.training.imitation import imitation_plans, train_imitation
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reinforcement import train_reinforcement
 from pair_drive_core.training.reward_model import train_reward_model
+from pair_drive_core.training.schemes.parallel import copy_backbone
 from pair_drive_core.training.settings import TrainingSettings
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
 from pair_drive_core.training.town_evaluation import PlannerResult, evaluate
@@ -84,8 +85,8 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
     train_imitation(model.imitation, town.samples, settings.imitation, generator, progress)
     plans = imitation_plans(model.imitation, town.samples)
     watch.note("imitation")
-    if settings.copy_backbone:
-        branch.backbone.load_state_dict(model.imitation.backbone.state_dict())
+    if settings.copy_backbone and not copy_backbone(model):
+        raise ValueError("copy_backbone: expected the same backbone in both branches, got different ones")
     train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress)
     watch.note("reward model")
     calibration_rewards = SimulatedRewards(calibration.scenes, formula)

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from pair_drive_core.models.bev_backbone import BevBackbone, BevFeatures
 from pair_drive_core.models.features import Features
+from pair_drive_core.training.bev_targets import bev_loss
+
+
+class Samples(Protocol):
+    """Moments to learn from, in memory, in shards or read from a data set as they are asked for."""
+
+    @property
+    def human(self) -> Tensor:
+        """(S, 8, 3), the demonstrated trajectory, ego frame at t0; m, rad."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        ...
+
+    def features(self, index: Tensor) -> Features:
+        """Network inputs of some moments."""
+        ...
+
+    def auxiliary_loss(self, backbone: BevBackbone, bev: BevFeatures, index: Tensor) -> Tensor:
+        """How far the backbone's maps of some moments are from the truth; scalar."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +71,10 @@ class DrivingSamples:
         """Network inputs of some moments."""
         camera, lidar, ground = (part[index].float() / 255.0 for part in (self.camera, self.lidar, self.ground))
         return Features(camera, lidar, ground, self.status[index])
+
+    def auxiliary_loss(self, backbone: BevBackbone, bev: BevFeatures, index: Tensor) -> Tensor:
+        """Of the auxiliary BEV map."""
+        return bev_loss(backbone, bev, self.bev[index])
 
 
 def shuffled_batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

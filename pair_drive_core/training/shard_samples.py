@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,14 @@ from torch import Tensor
 
 from pair_drive_core.datasets.cache.codec import decode_scene
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.models.bev_backbone import BevBackbone, BevFeatures
 from pair_drive_core.models.features import Features
 from pair_drive_core.scene import Scene
 from pair_drive_core.training.town_shards import read_index
+from pair_drive_core.training.world_loss import WorldTargets, world_loss
 from pair_drive_core.training.world_painting import unpack_world
 
 _IN_MEMORY = ("status", "human", "best_progress", "scene_ends")
-
-
-@dataclass(frozen=True)
-class WorldTargets:
-    """What the network shall imagine at B moments.
-
-    Attributes:
-        layers: (B, LAYERS, h, w), in the order of `WorldLayer`.
-        line_known: (B, h, w) bool, where the layers that speak of the centre line count.
-        best_progress: (B,), how far PDM-Closed gets in 4 s, m.
-    """
-
-    layers: Tensor
-    line_known: Tensor
-    best_progress: Tensor
 
 
 class ShardSamples:
@@ -89,6 +75,13 @@ class ShardSamples:
         flags = torch.from_numpy(self._rows("flags", index).astype(np.int32))
         layers, known = unpack_world(flags, torch.from_numpy(self._rows("line", index)), coarser)
         return WorldTargets(layers, known, self.best_progress[index])
+
+    def auxiliary_loss(self, backbone: BevBackbone, bev: BevFeatures, index: Tensor) -> Tensor:
+        """Of the imagined layers, and of the number that says how far PDM-Closed gets."""
+        imagined = backbone.imagine(bev)
+        coarser = round(self._array(0, "lidar").shape[-1] / imagined.logits.shape[-1])
+        terms = world_loss(imagined, self.world(index, coarser))
+        return torch.stack(list(terms.values())).sum()
 
     def scene(self, index: int) -> Scene:
         """The scene of a moment, with PDM-Closed's plan, without its lane graph."""

@@ -23,9 +23,10 @@ def take_over(model: PairModel, earlier: PairModel) -> list[str]:
     Returns:
         Names of the weights that start anew.
     """
-    anew = _copy(model.imitation, earlier.imitation, earlier.config.imitation.backbone.lidar_sweeps)
-    world = model.imitation.backbone.world
-    if world is not None and earlier.imitation.backbone.world is None:
+    before = earlier.config.imitation.backbone
+    anew = _copy(model.imitation, earlier.imitation, before.lidar_sweeps if before is not None else 0)
+    world = model.imitation.backbone.world if model.imitation.backbone is not None else None
+    if world is not None and (before is None or before.world_width < 1):
         for layer in (world.to_camera, world.to_lidar, world.to_map):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pair_drive_core.models.bev_backbone import ImaginedWorld
 from pair_drive_core.models.world_layers import BINARY_LAYERS, PROGRESS_SCALE_M, WorldLayer
-from pair_drive_core.training.shard_samples import WorldTargets
 
 _RARE = range(WorldLayer.RED_NOW, BINARY_LAYERS)
 """Layers of few cells: red lanes, objects."""
 _RARE_WEIGHT = 4.0
 _LINE = (WorldLayer.LATERAL, WorldLayer.LINE_COS, WorldLayer.LINE_SIN, WorldLayer.PROGRESS)
+
+
+@dataclass(frozen=True)
+class WorldTargets:
+    """What the network shall imagine at B moments.
+
+    Attributes:
+        layers: (B, LAYERS, h, w), in the order of `WorldLayer`.
+        line_known: (B, h, w) bool, where the layers that speak of the centre line count.
+        best_progress: (B,), how far PDM-Closed gets in 4 s, m.
+    """
+
+    layers: Tensor
+    line_known: Tensor
+    best_progress: Tensor
 
 
 def world_loss(imagined: ImaginedWorld, targets: WorldTargets) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pair_drive_core.models import EdgeDistribution
+from pair_drive_core.models.tree_groups import EdgeDecisions
 from pair_drive_core.training.advantages import AdvantageScale, edge_advantages, group_advantages
 from pair_drive_core.training.grpo import AdaptiveBeta, GrpoConfig, KlConfig, clipped_objective, grpo_loss
 
@@ -85,9 +86,8 @@ def test_whole_loss():
     config = GrpoConfig(scale=AdvantageScale.FIXED, fixed_scale=0.25, entropy_weight=0.1)
     credit = edge_advantages(group_advantages(REWARDS, config.scale, config.fixed_scale), EDGES)
     intentions, latents = torch.zeros(1, 3, 2, dtype=torch.int64), torch.zeros(1, 3, 2, 2)
-    loss = grpo_loss(
-        distribution([0.75, 0.25]), distribution([0.5, 0.5]), intentions, latents, credit, config, beta=0.3
-    )
+    present, previous = (EdgeDecisions(distribution(p), intentions, latents) for p in ([0.75, 0.25], [0.5, 0.5]))
+    loss = grpo_loss(present, previous, credit, config, beta=0.3)
     policy = -((1.2 - 3.0) + (2.4 + 0.0 - 3.0)) / 5
     kl = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))

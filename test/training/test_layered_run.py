@@ -12,7 +12,8 @@ from pair_drive_core.models.features import Features
 from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.training.candidate_scores import CandidateConfig
 from pair_drive_core.training.layered_run import LayeredSettings, TownRange, train_layered
-from pair_drive_core.training.perception import PerceptionConfig, PerceptionTraining
+from pair_drive_core.training.loop import Loop, LoopFiles
+from pair_drive_core.training.perception import PerceptionConfig, PerceptionTask
 from pair_drive_core.training.reading import ReadingConfig
 from pair_drive_core.training.settings import read_mapping
 from pair_drive_core.training.shard_samples import ShardSamples
@@ -82,16 +83,38 @@ def test_a_killed_training_ends_like_one_that_was_not(settings, report, tmp_path
 
     def train(path, stop_after):
         network.load_state_dict(start)
-        training = PerceptionTraining(network, samples, settings.perception, 0, path)
+        loop = Loop(PerceptionTask(network, samples, settings.perception), 0, LoopFiles(path))
+        loop.begin()
         for _ in range(stop_after):
-            training.step()
-        training.save()
+            loop.update_once(loop.optimiser.step)
+        loop.save()
         network.load_state_dict(start)
-        PerceptionTraining(network, samples, settings.perception, 0, path).run()
+        Loop(PerceptionTask(network, samples, settings.perception), 0, LoopFiles(path)).run()
         return {name: value.clone() for name, value in network.state_dict().items()}
 
     whole, killed = train(tmp_path / "a.pt", 0), train(tmp_path / "b.pt", 4)
-    assert all(torch.allclose(whole[name].float(), killed[name].float(), atol=1e-6) for name in whole)
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def test_a_state_of_before_there_was_one_loop_is_taken_up(settings, report, tmp_path):
+    samples = ShardSamples.of_folder(Path(settings.folder) / "train")
+    torch.manual_seed(0)
+    task = PerceptionTask(PairModel(settings.model).imitation, samples, settings.perception)
+    loop = Loop(task, 0, LoopFiles(tmp_path / "new.pt"))
+    loop.begin()
+    loop.update_once(loop.optimiser.step)
+    old = {
+        "model": task.module.state_dict(),
+        "optimiser": loop.optimiser.state_dict(),
+        "average": loop.average,
+        "generator": torch.Generator().get_state(),
+        "order": torch.arange(3),
+        "update": 4,
+    }
+    torch.save(old, tmp_path / "old.pt")
+    stages = []
+    Loop(task, 0, LoopFiles(tmp_path / "old.pt")).run(lambda _, done, *__: stages.append(done))
+    assert stages == [5, 6]
 
 
 def test_a_branch_that_is_taken_over_plans_as_before_whatever_the_past_was():
@@ -138,14 +161,15 @@ def test_a_reinforcement_branch_is_taken_over_and_judges_as_before():
     assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_the_losses_of_a_small_set_fall(settings, report, tmp_path):
+def test_the_losses_of_a_small_set_fall(settings, report):
     samples = ShardSamples.of_folder(Path(settings.folder) / "train")
     torch.manual_seed(0)
     config = dataclasses.replace(
         settings.perception, updates=40, learning_rate=5e-3, batch_size=6, past_drop=0.0, image_noise=0.0
     )
-    training = PerceptionTraining(PairModel(settings.model).imitation, samples, config, 0, tmp_path / "c.pt")
-    values = [training.step() for _ in range(40)]
+    loop = Loop(PerceptionTask(PairModel(settings.model).imitation, samples, config), 0)
+    loop.begin()
+    values = [loop.update_once(loop.optimiser.step) for _ in range(40)]
     for name in ("L1 m", "layers", "edge"):
         assert values[-1][name] < 0.7 * values[0][name], name
 

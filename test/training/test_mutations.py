@@ -7,21 +7,18 @@ import torch
 from torch import nn
 
 from pair_drive_core.models.features import Features
+from pair_drive_core.models.group_policy import Moments
 from pair_drive_core.models.pair_model import JoinConfig
 from pair_drive_core.models.reward_world_model import PredictedReward
 from pair_drive_core.policies.parallel import choose
 from pair_drive_core.training.advantages import AdvantageScale
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
 from pair_drive_core.training.calibration import Calibration
-from pair_drive_core.training.grpo import GrpoConfig, KlConfig
+from pair_drive_core.training.group_training import roll_out
+from pair_drive_core.training.grpo import GrpoConfig, KlConfig, credit_of
 from pair_drive_core.training.imitation import ImitationConfig, train_imitation
 from pair_drive_core.training.optimisation import MAX_SKIPPED_IN_A_ROW, Optimiser, OptimiserConfig
-from pair_drive_core.training.reinforcement import (
-    ReinforcementTrainingConfig,
-    credit_of,
-    roll_out,
-    train_reinforcement,
-)
+from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig, train_reinforcement
 from pair_drive_core.training.reward_source import Rewards
 from pair_drive_core.training.run import keep_better
 from pair_drive_core.training.samples import DrivingSamples
@@ -42,6 +39,11 @@ def paid(scenes, trajectories):
     return Rewards(total, total.unsqueeze(-1).expand(-1, -1, 5))
 
 
+def rolled(branch, features, reference, config=None):
+    config, moments = config or ReinforcementTrainingConfig(), Moments(features, reference)
+    return roll_out(config.groups_of(branch), moments, ALL, paid, config.grpo, torch.Generator().manual_seed(0))
+
+
 def reinforce(model, samples, reference, **changes):
     figures = []
     config = replace(ReinforcementTrainingConfig(epochs=1, batch_size=3, updates=1, extra_candidates=0), **changes)
@@ -59,8 +61,8 @@ def reinforce(model, samples, reference, **changes):
 
 def test_the_reference_is_one_of_the_group(model, features, reference):
     config = ReinforcementTrainingConfig(grpo=GrpoConfig(scale=AdvantageScale.FIXED, fixed_scale=1.0))
-    rollout = roll_out(model.reinforcement, features, reference, ALL, paid, config, torch.Generator().manual_seed(0))
-    total = paid(ALL, rollout.tree.leaves).total
+    rollout = rolled(model.reinforcement, features, reference, config)
+    total = paid(ALL, rollout.draw.leaves).total
     # A leaf's last edge is its own: its advantage is the leaf's, told from the mean of all, the reference included.
     torch.testing.assert_close(rollout.credit.advantage[:, :, -1], total[:, 1:] - total.mean(1, keepdim=True))
 
@@ -160,8 +162,8 @@ def test_predicted_rewards_decide_which_branches_grow(model, features, reference
     ends = [how_far_left(choose(branch, bev, reference, JoinConfig(value_weight=w)).tree) for w in (0.0, 1e4)]
     assert ends[1] > ends[0] + 0.5
     settings = [ReinforcementTrainingConfig(value_weight=w, exploration=0.01) for w in (0.0, 1e4)]
-    grown = [roll_out(branch, features, reference, ALL, paid, s, torch.Generator().manual_seed(0)) for s in settings]
-    assert how_far_left(grown[1].tree) > how_far_left(grown[0].tree) + 0.5
+    grown = [rolled(branch, features, reference, s).draw.tree for s in settings]
+    assert how_far_left(grown[1]) > how_far_left(grown[0]) + 0.5
 
 
 @pytest.mark.parametrize("after", [0.4, 0.5, 0.6])
@@ -177,21 +179,19 @@ def test_what_reinforcement_made_is_kept_only_if_it_is_no_worse(model, after):
 
 
 def test_groups_that_teach_nothing_weigh_nothing(model, features, reference):
-    config = ReinforcementTrainingConfig()
-    rollout = roll_out(model.reinforcement, features, reference, ALL, paid, config, torch.Generator().manual_seed(0))
-    leaves = rollout.tree.leaves.shape[1]
+    draw = rolled(model.reinforcement, features, reference).draw
+    leaves = draw.leaves.shape[1]
     total = torch.linspace(0.0, 1.0, leaves).repeat(3, 1)
     total[0] = 0.7
     total[1, 0] = 0.95
-    credit = credit_of(total, rollout.tree, GrpoConfig(drop_equal_groups=True, train_below=0.9))
+    credit = credit_of(total, draw, GrpoConfig(drop_equal_groups=True, train_below=0.9))
     assert (credit.weight.flatten(1).sum(1) > 0).tolist() == [False, False, True]
-    assert (credit_of(total, rollout.tree, GrpoConfig()).weight.flatten(1).sum(1) > 0).all()
+    assert (credit_of(total, draw, GrpoConfig()).weight.flatten(1).sum(1) > 0).all()
 
 
 def test_leaves_of_one_intention_are_compared_with_each_other(model, features, reference):
-    config = ReinforcementTrainingConfig()
-    tree = roll_out(model.reinforcement, features, reference, ALL, paid, config, torch.Generator().manual_seed(0)).tree
+    draw = rolled(model.reinforcement, features, reference).draw
     # All of one first intention score alike, another for each: within an intention nobody is better than the others.
-    total = torch.cat((torch.zeros(3, 1), tree.intentions[:, :, 0].float() / 5.0), dim=1)
-    assert credit_of(total, tree, GrpoConfig(within_intention=True)).advantage.abs().max() < 1e-3
-    assert credit_of(total, tree, GrpoConfig()).advantage.abs().max() > 0.5
+    total = torch.cat((torch.zeros(3, 1), draw.tree.intentions[:, :, 0].float() / 5.0), dim=1)
+    assert credit_of(total, draw, GrpoConfig(within_intention=True)).advantage.abs().max() < 1e-3
+    assert credit_of(total, draw, GrpoConfig()).advantage.abs().max() > 0.5

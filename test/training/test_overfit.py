@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from pair_drive_core.models import PairModel
+from pair_drive_core.models.imitation_policy import imitation_loss
 from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.training.augmentation import AugmentationConfig
 from pair_drive_core.training.grpo import GrpoConfig
-from pair_drive_core.training.imitation import ImitationConfig, imitation_loss, imitation_plans, train_imitation
+from pair_drive_core.training.imitation import ImitationConfig, imitation_plans, train_imitation
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig, train_reinforcement
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig, train_reward_model
