@@ -14,10 +14,11 @@ from torch import Tensor
 from pair_drive_core.driving.fallback import apart, prolonged, stop_plan
 from pair_drive_core.driving.output_guard import GuardLimits, guard_violations
 from pair_drive_core.driving.world_look import ContactSpeed, LookLimits, first_contact, must_brake
-from pair_drive_core.geometry import Polyline, compose_se2, relative_se2, wrap_angle
+from pair_drive_core.geometry import Polyline
 from pair_drive_core.planning.plan import Plan, PlanSource
+from pair_drive_core.planning.plan_memory import EarlierPlan, plan_after
 from pair_drive_core.planning.planner import Planner
-from pair_drive_core.scene import AgentInput, EgoStatus, SceneError, Trajectory
+from pair_drive_core.scene import AgentInput, EgoStatus, SceneError
 
 JUMP_HORIZON_S = 2.0
 HARD_SHARE = 1.2
@@ -64,34 +65,6 @@ class GuardedPlan:
     jump_m: float = math.nan
 
 
-@dataclass(frozen=True)
-class _Past:
-    """The last good plan.
-
-    Attributes:
-        time_us: its t0.
-        knots: (9, 3) its poses from t0 on in the continuous frame; m, rad.
-        interval_s: time between them.
-    """
-
-    time_us: int
-    knots: Tensor
-    interval_s: float
-
-    def at(self, status: EgoStatus) -> Tensor:
-        """(8, 3) where the plan wanted the ego to be after each interval from another t0 on, in the ego frame then."""
-        offset = (status.time_us - self.time_us) * 1e-6 / self.interval_s
-        index = torch.arange(1, self.knots.shape[0], dtype=torch.float64) + offset
-        last = self.knots.shape[0] - 2
-        before = index.floor().clamp(0, last).long()
-        fraction = (index - before).unsqueeze(-1)
-        start, end = self.knots[before], self.knots[before + 1]
-        # Beyond its end the plan goes on as it went last, but does not turn any further.
-        turn = wrap_angle(end[:, 2] - start[:, 2]) * fraction[:, 0].clamp(max=1.0)
-        poses = torch.cat((start[:, :2] + fraction * (end - start)[:, :2], (start[:, 2] + turn).unsqueeze(-1)), dim=-1)
-        return relative_se2(torch.as_tensor(status.pose, dtype=torch.float64), poses)
-
-
 class GuardedPlanner:
     """Runs a planner and lets only pass what may be driven; see `Intervention` for what takes the place of the rest.
 
@@ -113,7 +86,7 @@ class GuardedPlanner:
         self._limits = limits
         self._deceleration = fallback_deceleration_mps2
         self._look = look or LookLimits()
-        self._past: _Past | None = None
+        self._past: EarlierPlan | None = None
         self._contact_speed = ContactSpeed()
         self._epoch = 0
 
@@ -150,7 +123,7 @@ class GuardedPlanner:
         plan: Plan | None = None
         jump_m = math.nan
         try:
-            plan = self._planner.plan(agent_input)
+            plan = plan_after(self._planner, agent_input, self._past if self._fresh(status) else None)
             violations = guard_violations(plan.poses, status, self._limits, plan.interval_s)
             if not violations:
                 jump_m = self._jump(plan, status)
@@ -165,9 +138,7 @@ class GuardedPlanner:
             chosen, intervention = self._instead(status)
         else:
             chosen = good
-            world_se2_ego = torch.as_tensor(status.pose, dtype=torch.float64)
-            knots = Trajectory(good.poses.to(torch.float64), good.interval_s).with_start()
-            self._past = _Past(status.time_us, compose_se2(world_se2_ego, knots), good.interval_s)
+            self._past = EarlierPlan.of(good, status)
         braked, braking, contact = self._mind_the_world(chosen, agent_input)
         if braking is not Intervention.NONE:
             intervention = braking
@@ -189,7 +160,7 @@ class GuardedPlanner:
 
     def _fresh(self, status: EgoStatus) -> bool:
         """Whether the last good plan is young enough to be driven on."""
-        age_s = math.inf if self._past is None else (status.time_us - self._past.time_us) * 1e-6
+        age_s = math.inf if self._past is None else self._past.age_s(status)
         return 0.0 <= age_s <= self._limits.previous_plan_s
 
     def _instead(self, status: EgoStatus) -> tuple[Plan, Intervention]:

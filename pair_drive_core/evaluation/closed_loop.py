@@ -24,6 +24,7 @@ from pair_drive_core.evaluation.plan_jumps import AHEAD_S, PlanJumpMeter
 from pair_drive_core.evaluation.plots import camera_with_plan
 from pair_drive_core.evaluation.town_drive import TownDrive
 from pair_drive_core.geometry import compose_se2
+from pair_drive_core.planning.plan_memory import EarlierPlan, plan_after
 from pair_drive_core.planning.planner import Planner
 from pair_drive_core.policies.loading import load_planner
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, AgentInput
@@ -195,6 +196,7 @@ class _Drive:
         self._town = TownDrive(job.layout, job.loop.seed, job.loop.image_width_px)
         self._jumps = PlanJumpMeter()
         self._plan: TimedPlan | None = None
+        self._earlier: EarlierPlan | None = None
         self._waiting: dict[int, TimedPlan] = {}
         self._scores: list[float] = []
         self._speeds: list[float] = []
@@ -242,7 +244,9 @@ class _Drive:
         if self._guarded is not None:
             found = self._guarded.plan(seen)
         else:
-            found = GuardedPlan(self._planner.plan(seen), "", False, 0.0)
+            plan = plan_after(self._planner, seen, self._earlier)
+            self._earlier = EarlierPlan.of(plan, readings.status)
+            found = GuardedPlan(plan, "", False, 0.0)
         self._replaced += bool(found.reason)
         pose = readings.status.pose
         placed = compose_se2(torch.from_numpy(pose), found.plan.poses.double()).numpy()

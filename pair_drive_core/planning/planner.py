@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from torch import Tensor
+
 from pair_drive_core.planning.plan import Plan
 from pair_drive_core.scene import AgentInput, Scene
 
@@ -22,6 +24,23 @@ class Planner(Protocol):
 
         Raises:
             SceneError: if a reading that the planner needs is missing or malformed.
+        """
+        ...
+
+
+@runtime_checkable
+class SteadyPlanner(Planner, Protocol):
+    """A planner that weighs going on with the plan before, so that consecutive plans agree."""
+
+    def plan_after(self, agent_input: AgentInput, previous: Tensor) -> Plan:
+        """Plan 4 s ahead of `agent_input.now`, knowing the plan before.
+
+        Args:
+            agent_input: as in `plan`.
+            previous: (8, 3), where the plan before wants the ego to be 0.5, 1 .. 4 s after t0; ego frame at t0; m, rad.
+
+        Raises:
+            SceneError: as `plan` does.
         """
         ...
 

@@ -16,25 +16,36 @@ from pair_drive_core.models.tree_sampler import Growth
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
 from pair_drive_core.scene import AgentInput
 
+_CHANGE_POSES = 6
+"""Poses over which a plan is compared with the one before: 3 s."""
+
 
 @dataclass(frozen=True)
 class ParallelChoice:
     """What the reinforcement branch makes of B references.
 
     Attributes:
-        tree: leaf 0 is the reference.
-        log_prob: (B, G), of the leaves' intentions; 0 for the reference.
+        tree: its leaf 0 is the reference.
+        leaves: (B, G, 8, 3), those of the tree and, last, the plan before where it is weighed.
+        log_prob: (B, G), of the leaves' intentions; 0 for the reference and the plan before.
         predicted: of all G leaves.
         chosen: (B,) int64, leaf that is the plan.
     """
 
     tree: TrajectoryTree
+    leaves: Tensor
     log_prob: Tensor
     predicted: PredictedReward
     chosen: Tensor
 
 
-def choose(branch: ReinforcementBranch, bev: BevFeatures, reference: Tensor, config: JoinConfig) -> ParallelChoice:
+def choose(
+    branch: ReinforcementBranch,
+    bev: BevFeatures,
+    reference: Tensor,
+    config: JoinConfig,
+    previous: Tensor | None = None,
+) -> ParallelChoice:
     """Grow trees around references, score their leaves with the reward world model and take the best.
 
     Args:
@@ -42,6 +53,8 @@ def choose(branch: ReinforcementBranch, bev: BevFeatures, reference: Tensor, con
         bev: the branch's own F_BEV of B moments.
         reference: (B, 8, 3), the imitation branch's plans (or any other's); ego frame at t0; m, rad.
         config: how to join.
+        previous: (B, 8, 3), the plans before in today's ego frames; None where there are none. They count only with
+            `config.change_cost` above 0.
     """
 
     def value(poses: Tensor) -> Tensor:
@@ -49,12 +62,23 @@ def choose(branch: ReinforcementBranch, bev: BevFeatures, reference: Tensor, con
 
     growth = Growth(value=value, value_weight=config.value_weight)
     tree = branch.sampler.sample(bev, reference, growth, config.group_size)
-    predicted = branch.reward.predict(bev, tree.leaves)
+    nothing = torch.zeros_like(tree.log_prob[:, :1])
+    leaves, log_prob = tree.leaves, torch.cat((nothing, tree.log_prob), dim=1)
+    if previous is not None and config.change_cost > 0.0:
+        leaves, log_prob = torch.cat((leaves, previous.unsqueeze(1)), dim=1), torch.cat((log_prob, nothing), dim=1)
+    predicted = branch.reward.predict(bev, leaves)
     merit = predicted.reward.clone()
     merit[:, 0] += config.margin
-    return ParallelChoice(
-        tree, torch.cat((torch.zeros_like(merit[:, :1]), tree.log_prob), dim=1), predicted, merit.argmax(1)
-    )
+    if previous is not None:
+        merit -= config.change_cost * change_m(leaves, previous)
+    return ParallelChoice(tree, leaves, log_prob, predicted, merit.argmax(1))
+
+
+def change_m(leaves: Tensor, previous: Tensor) -> Tensor:
+    """(B, G): mean distance of leaves, (B, G, 8, 3), from the plans before, (B, 8, 3), over the first 3 s, m."""
+    soon = slice(None, _CHANGE_POSES)
+    apart: Tensor = (leaves[..., soon, :2] - previous[:, None, soon, :2]).norm(dim=-1)
+    return apart.mean(-1)
 
 
 @torch.inference_mode()
@@ -82,13 +106,21 @@ class ParallelPlanner:
         """Short name for reports."""
         return "pair"
 
-    @torch.inference_mode()
     def plan(self, agent_input: AgentInput) -> Plan:
         """Plan 4 s ahead; see `Planner`. The plan's `candidates` hold the whole tree."""
+        return self._plan(agent_input, None)
+
+    def plan_after(self, agent_input: AgentInput, previous: Tensor) -> Plan:
+        """Plan 4 s ahead, the plan before being one of the leaves; see `SteadyPlanner` and `JoinConfig.change_cost`."""
+        return self._plan(agent_input, previous)
+
+    @torch.inference_mode()
+    def _plan(self, agent_input: AgentInput, previous: Tensor | None) -> Plan:
         features = build_features(agent_input, self.model.config.features).to(self.device)
         reference = self.model.imitation(features)
         branch = self.model.reinforcement
-        choice = choose(branch, branch.backbone(features), reference, self.config)
+        before = None if previous is None else previous.to(reference).unsqueeze(0)
+        choice = choose(branch, branch.backbone(features), reference, self.config, before)
         candidates = self._candidates(choice)
         index = int(choice.chosen[0])
         return Plan(
@@ -100,11 +132,12 @@ class ParallelPlanner:
         )
 
     def _candidates(self, choice: ParallelChoice) -> CandidateTrajectories:
-        """The one tree of a batch of one, on the CPU; the reference's intentions read KEEP."""
+        """The leaves of a batch of one, on the CPU; intentions of those that did not grow read KEEP."""
         grown = choice.tree.intentions[0].cpu()
-        intentions = torch.cat((torch.zeros_like(grown[:1]), grown))
+        intentions = grown.new_zeros(choice.leaves.shape[1], grown.shape[1])
+        intentions[1 : 1 + len(grown)] = grown
         return CandidateTrajectories(
-            poses=choice.tree.leaves[0].cpu(),
+            poses=choice.leaves[0].cpu(),
             intentions=intentions,
             log_prob=choice.log_prob[0].cpu(),
             reward=choice.predicted.reward[0].cpu(),

@@ -228,3 +228,27 @@ def test_plans_that_jump_aside_are_measured_and_great_jumps_refused_while_the_on
     assert result.jump_m > 4.0
     result = run(guarded, at(0.9, 9.0, 10.0))
     assert result.intervention is Intervention.NONE, "what stays is believed in the end"
+
+
+class Steady(Scripted):
+    """Notes which plan before it is told of."""
+
+    def plan_after(self, agent_input, previous):
+        self.previous = previous
+        return self.plan(agent_input)
+
+
+def test_the_planner_is_told_of_the_plan_before_while_that_is_fresh():
+    steady = Steady()
+    guarded = GuardedPlanner(steady, GuardLimits(previous_plan_s=0.5))
+    steady.answer, steady.previous = straight(5.0), None
+    run(guarded, at(0.0, 0.0))
+    assert steady.previous is None, "there was none before the first"
+    run(guarded, at(0.2, 1.0))
+    torch.testing.assert_close(steady.previous[:7], straight(5.0)[:7].double(), atol=1e-6, rtol=0)
+    steady.previous = None
+    run(guarded, at(1.0, 5.0))
+    assert steady.previous is None, "it was 0.8 s old"
+    guarded.reset()
+    run(guarded, at(1.1, 5.5))
+    assert steady.previous is None, "it was forgotten"

@@ -65,6 +65,44 @@ def test_same_input_same_plan(planner, agent_input):
     assert torch.equal(planner.plan(agent_input).poses, planner.plan(agent_input).poses)
 
 
+@pytest.fixture
+def previous(planner, agent_input):
+    """A plan before that is no leaf of the tree."""
+    poses = planner.plan(agent_input).candidates.poses[1].clone()
+    poses[:, 1] += 0.5
+    return poses
+
+
+def test_without_a_cost_of_change_the_plan_before_says_nothing(planner, agent_input, previous):
+    plan, before = planner.plan_after(agent_input, previous), planner.plan(agent_input)
+    assert torch.equal(plan.candidates.poses, before.candidates.poses)
+    assert torch.equal(plan.poses, before.poses)
+
+
+def test_where_change_costs_much_the_plan_before_is_driven_on(model, agent_input, previous):
+    plan = ParallelPlanner(model, config=JoinConfig(change_cost=1.0)).plan_after(agent_input, previous.double())
+    assert torch.equal(plan.poses, previous)
+    assert torch.equal(plan.candidates.poses[-1], previous)
+    assert len(plan.candidates.poses) == model.config.reinforcement.sampler.group_size + 1
+    assert plan.source is PlanSource.REINFORCEMENT
+    assert plan.candidates.log_prob[-1] == 0
+
+
+def test_change_costs_by_its_mean_distance_over_three_seconds(model, agent_input, previous):
+    cost = 0.01
+    plan = ParallelPlanner(model, config=JoinConfig(change_cost=cost)).plan_after(agent_input, previous)
+    leaves = plan.candidates
+    distance = (leaves.poses[:, :6, :2] - previous[:6, :2]).pow(2).sum(-1).sqrt().mean(1)
+    best = int((leaves.reward - cost * distance).argmax())
+    assert torch.equal(plan.poses, leaves.poses[best])
+    assert plan.score == pytest.approx(float(leaves.reward[best])), "the reward is the reward, without the cost"
+
+
+def test_without_a_plan_before_nothing_costs(model, planner, agent_input):
+    plan = ParallelPlanner(model, config=JoinConfig(change_cost=1.0)).plan(agent_input)
+    assert torch.equal(plan.poses, planner.plan(agent_input).poses)
+
+
 def test_batch_agrees_with_single_plans(model, planner, agent_input):
     features = build_features(agent_input, model.config.features)
     both = type(features).concatenate([features, features])
