@@ -309,6 +309,9 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
     def _change(self, ours: dict[str, ParameterValue]) -> list[str]:
         """Apply a change; why it is refused."""
         problems = self._problems_of(ours)
+        if not problems and self._planner is None:
+            # Diagnostics come while unconfigured, too: what the node itself goes by holds at once.
+            self._settings = split_settings({**values(self, PLANNER_PARAMETERS), **ours})[1]
         if problems or self._planner is None or "checkpoint" not in ours:
             return problems
         prepared, self._reload = self._reload, None

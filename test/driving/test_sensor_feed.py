@@ -279,3 +279,20 @@ def test_a_pose_that_jumps_makes_everything_before_forgotten_and_is_counted(feed
 def test_speeds_that_no_vehicle_has_are_refused(feed, speed):
     feed.receive("odometry", odometry(1.0, speed=speed))
     assert "road vehicle" in feed.report.last_error["odometry"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "accepted"),
+    [
+        ("odometry", 149.0, True),
+        ("odometry", 151.0, False),
+        ("acceleration", 99.0, True),
+        ("acceleration", -101.0, False),
+    ],
+)
+def test_what_a_vehicle_can_do_has_bounds(feed, topic, value, accepted):
+    message = odometry(1.0, speed=value) if topic == "odometry" else acceleration(1.0)
+    if topic == "acceleration":
+        message.accel.accel.linear.y = value
+    feed.receive(topic, message)
+    assert (topic not in feed.report.last_error) is accepted

@@ -150,6 +150,9 @@ def test_what_was_asked_for_before_is_not_published_and_nothing_of_the_past_is_u
 
     node._feed.decode = slow
     assert rig.stream_until(lambda: held, 30) is not None
+    waiting = lambda: node._thread._waiting  # noqa: E731
+    assert rig.stream_until(waiting, 30) is not None
+    waited_us = waiting().readings.time_us
     epoch = node._epoch(node._feed)
     if what == "the node's clock jumps":
         node._on_clock_jump(None)
@@ -162,11 +165,46 @@ def test_what_was_asked_for_before_is_not_published_and_nothing_of_the_past_is_u
         node.trigger_activate()
     if what != "the sensors' time jumps":
         assert node._feed.synchronizer.newest_us("CAM_F0") is None, "nothing of before is kept"
+        assert waiting() is None, "nor a set that waits"
     assert node._epoch(node._feed) != epoch
     gate.set()
-    node._feed.decode = decode
     peer.spin_for(0.5)
+    node._feed.decode = decode
+    assert waited_us not in held, "nor is what waited worked on"
     assert held[0] not in {stamp_us(plan.header.stamp) for plan in plans}
     count = len(plans)
     rig.wait_for_planner()
     assert rig.stream_until(lambda: len(plans) > count, 30) is not None
+
+
+def test_readings_are_forgotten_when_the_clock_of_a_simulator_jumps_back(peer, rig):
+    from rclpy.parameter import Parameter
+    from rosgraph_msgs.msg import Clock
+
+    from pair_drive_core.driving.messages.stamps import to_time
+    from pair_drive_ros.message_types import ros_message
+    from pair_drive_ros.nodes.planner_node import PlannerNode
+
+    overrides = [Parameter("planner", value="constant_velocity"), Parameter("use_sim_time", value=True)]
+    node = PlannerNode(context=peer.context, parameter_overrides=overrides)
+    peer._executor.add_node(node)
+    clock = peer.node.create_publisher(Clock, "/clock", 10)
+
+    def is_at(time_us):
+        clock.publish(Clock(clock=to_time(ros_message, time_us)))
+        return node._now_us() == time_us
+
+    try:
+        assert node.start()
+        rig.wait_for_planner()
+        assert peer.spin_until(lambda: is_at(100_000_000), 30)
+        newest = lambda: node._feed.synchronizer.newest_us("CAM_F0")  # noqa: E731
+        rig.publish(100_000_000)
+        assert peer.spin_until(lambda: newest() == 100_000_000, 30)
+        assert peer.spin_until(lambda: is_at(99_800_000), 30)
+        assert newest() == 100_000_000, "a small step back is none"
+        assert peer.spin_until(lambda: is_at(50_000_000), 30)
+        assert peer.spin_until(lambda: newest() is None, 30)
+    finally:
+        peer._executor.remove_node(node)
+        node.close()

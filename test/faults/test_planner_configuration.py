@@ -135,3 +135,21 @@ def test_transforms_without_their_message_package_are_refused_by_name(peer, monk
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert "tf2_msgs" in node._configure_error
     node.close()
+
+
+def test_the_period_of_the_diagnostics_is_as_set_at_the_start_and_while_unconfigured(planner_process, peer):
+    planner = planner_process.start(autostart=False, extra={"diagnostics_period_s": 5.0})
+
+    def told_in(duration_s):
+        before = len(planner.diagnostics)
+        peer.spin_for(duration_s)
+        return len(planner.diagnostics) - before
+
+    assert planner.state() == "unconfigured"
+    assert told_in(2.0) <= 1
+    assert planner.set_parameters(diagnostics_period_s=0.05)[0]
+    assert peer.spin_until(lambda: told_in(1.0) >= 4, 30)
+    assert planner.transition("configure")
+    assert peer.spin_until(lambda: told_in(1.0) >= 4, 30)
+    accepted, why = planner.set_parameters(diagnostics_period_s=5.0)
+    assert not accepted and "diagnostics_period_s: can only be set while unconfigured" in why

@@ -2,10 +2,10 @@
 
 The tests of the rooms run once on the tree as it is, which tells the time that each takes and the lines that it runs.
 Then mutants are drawn by the seed, spread over the modules; of each, those tests run in a copy of the tree that run the
-mutated line, the quickest first, until one fails. Nodes run as processes, which the lines are not known of: theirs are
-the tests that name the module. What a verdict says holds for the tests of the room: none of the linter's and the type
-checker's is in it. Results are kept in out/mutation/: a run that was interrupted goes on; `--again` tries those anew
-that survived. `equivalent.txt` names mutants that behave as the code does, with the reason; they do not count.
+mutated line, the quickest first, until one fails; test files written since then go before them. Nodes run as
+processes, which the lines are not known of: theirs are the tests that name the module. A verdict speaks of these tests
+alone, not of the type checker. Results are kept in out/mutation/: a run that was interrupted goes on; `--again` tries
+those anew that survived. `equivalent.txt` names mutants that behave as the code does, and why; they do not count.
 """
 
 import argparse
@@ -30,7 +30,10 @@ OUT = ROOT / "out" / "mutation"
 ROOMS = {
     "training": ("pair_drive_core/training", ("test/training",)),
     "policies": ("pair_drive_core/policies", ("test/policies", "test/driving/test_guarded_planner.py")),
-    "driving": ("pair_drive_core/driving", ("test/driving", "test/evaluation/test_bag_eval.py")),
+    "driving": (
+        "pair_drive_core/driving",
+        ("test/driving", "test/ros/test_messages.py", "test/evaluation/test_bag_eval.py"),
+    ),
     "nodes": ("pair_drive_ros/nodes", ("test/ros", "test/faults")),
 }
 """Folder of a room's modules, and the tests that belong to it."""
@@ -41,6 +44,7 @@ LINKED = (
     *(".venv", "install", "docs", "requirements", "scripts"),
     *("README.md", "CMakeLists.txt", "package.xml", "Makefile", "LICENSE"),
 )
+PATIENCE_S = 15.0
 KILLED, SURVIVED, TIMED_OUT = "killed", "survived", "timed out"
 PYTEST = ("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--timeout=0")
 
@@ -107,16 +111,25 @@ def run_tests(arguments, tree, limit_s, **environment):
             told = json.loads(notes.read_text()) if notes.exists() else {}
             return os.waitstatus_to_exitcode(status), time.monotonic() - started, told
         time.sleep(0.05)
+    # First politely, so that the fixtures end the processes that they have started.
+    os.kill(child, signal.SIGINT)
+    time.sleep(PATIENCE_S)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None, time.monotonic() - started, {}
 
 
 def know_tests(rooms, tree, kept):
-    """Seconds of each test function, and by module and line those that run it; `kept` from an earlier run."""
-    if kept.exists():
-        return json.loads(kept.read_text())
+    """Seconds of each test function, by module and line those that run it, and the test files written since then."""
     places = sorted({place for room in rooms if room not in BY_NAME for place in ROOMS[room][1]})
+    if kept.exists():
+        files = [
+            file
+            for place in places
+            for file in ((ROOT / place).rglob("test_*.py") if (ROOT / place).is_dir() else [ROOT / place])
+        ]
+        since = [str(file.relative_to(ROOT)) for file in files if file.stat().st_mtime > kept.stat().st_mtime]
+        return {**json.loads(kept.read_text()), "since": since}
     database = OUT / "lines.db"
     arguments = ["--cov=pair_drive_core", "--cov-context=test", "--cov-report=", *places]
     status, seconds, told = run_tests(arguments, tree, 3600.0, COVERAGE_FILE=str(database)) if places else (0, 0.0, {})
@@ -135,7 +148,7 @@ def know_tests(rooms, tree, kept):
             }
     known = {"seconds": told.get("seconds", {}), "lines": lines}
     kept.write_text(json.dumps(known))
-    return json.loads(kept.read_text())
+    return {**json.loads(kept.read_text()), "since": []}
 
 
 def tests_of(room, mutant, tree, known):
@@ -147,7 +160,7 @@ def tests_of(room, mutant, tree, known):
     if not found:
         # The line runs when the module is loaded, so whatever uses the module may notice.
         found = {test for tests in lines.values() for test in tests}
-    return sorted(found, key=lambda test: known["seconds"].get(test, 0.0))
+    return [*known["since"], *sorted(found, key=lambda test: known["seconds"].get(test, 0.0))]
 
 
 def tests_by_name(room, module, tree):
@@ -226,7 +239,6 @@ def main(arguments):
         results = {(r := json.loads(line))["key"]: r for line in results_path.read_text().splitlines()}
     if chosen.again:
         results = {key: r for key, r in results.items() if r["verdict"] == KILLED}
-        (OUT / f"tests-{name}.json").unlink(missing_ok=True)
     tree = OUT / "tree"
     copy_tree(tree)
     known = know_tests(rooms, tree, OUT / f"tests-{name}.json")

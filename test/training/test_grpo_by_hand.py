@@ -32,6 +32,11 @@ def test_advantages_of_the_leaves():
     assert group_advantages(REWARDS, AdvantageScale.FIXED, 0.25)[0].tolist() == pytest.approx([2.0, 0.0, -2.0])
 
 
+def test_a_group_of_one_has_nobody_to_be_better_than():
+    for scale in AdvantageScale:
+        assert group_advantages(torch.tensor([[0.7], [0.2]]), scale).tolist() == [[0.0], [0.0]]
+
+
 def test_a_group_of_equals_has_no_advantage():
     assert group_advantages(torch.full((1, 3), 0.7), AdvantageScale.STANDARD).abs().max() < 1e-3
 
