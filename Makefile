@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ROS := source scripts/ros_env.sh
 
-.PHONY: help demo closed-loop test setup build lint types tests train bench-score lock clean
+.PHONY: help demo closed-loop test setup build lint types tests train experiments experiments-smoke bench-score lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,12 @@ tests: build
 train: build  ## train the checkpoint that ships, on town scenes
 	@.venv/bin/pair-drive train --config config/train_town_small.yaml
 	@.venv/bin/pair-drive train --config config/train_nano.yaml
+
+experiments: build  ## make the runs that docs/results/ lacks, write the table (ARGS="--seeds 0 1 2 --only parallel")
+	@$(ROS) && $(PYTHON) scripts/experiments.py $(ARGS)
+
+experiments-smoke: build  ## every scheme end to end in tiny size: losses fall, rewards rise
+	@$(ROS) && OMP_NUM_THREADS=1 .venv/bin/pytest -q test/evaluation/test_experiments.py
 
 bench-score: build  ## scorer throughput: a table
 	@$(PYTHON) test/benchmark/bench_score.py
