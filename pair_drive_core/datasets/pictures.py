@@ -10,7 +10,8 @@ MAX_PIXELS = 2**24
 """Largest picture that is decoded: eight times NAVSIM's cameras."""
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER_END = 24
+_CHUNK_FRAME = 12
+"""Bytes of a PNG chunk beside its data: length, kind, checksum."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END = 0xDA, 0xD9
 
@@ -29,8 +30,8 @@ def picture_size(content: bytes) -> tuple[int, int]:
     """
     if content.startswith(_JPEG):
         return _jpeg_size(content)
-    if content.startswith(_PNG) and len(content) >= _PNG_HEADER_END and content[12:16] == b"IHDR":
-        return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+    if content.startswith(_PNG):
+        return png_size(content)
     raise PictureError(f"expected a JPEG or PNG picture, got {len(content)} bytes beginning with {content[:8].hex()!r}")
 
 
@@ -71,3 +72,23 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
             return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
         at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     raise PictureError(f"expected a JPEG picture, got {len(content)} bytes without a frame header")
+
+
+def png_size(content: bytes) -> tuple[int, int]:
+    """Of the header chunk (PNG specification, 5.3).
+
+    The chunks must reach to the file's end one after the other: a decoder takes the memory that a chunk states before
+    it sees that the file is shorter, 2 GiB for some hundred bytes.
+
+    Raises:
+        PictureError: if there is no such header, or the chunks do not end with the file's last one.
+    """
+    at, size, last = len(_PNG), (0, 0), b""
+    while last != b"IEND" and at + _CHUNK_FRAME <= len(content):
+        length, last = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        if at == len(_PNG) and last == b"IHDR":
+            size = int.from_bytes(content[at + 8 : at + 12], "big"), int.from_bytes(content[at + 12 : at + 16], "big")
+        at += length + _CHUNK_FRAME
+    if last != b"IEND" or at > len(content) or 0 in size:
+        raise PictureError(f"expected a whole PNG picture, got {len(content)} bytes that are damaged or cut off")
+    return size

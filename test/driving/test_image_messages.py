@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pair_drive_core.datasets.pictures import PictureError, decode_picture
 from pair_drive_core.driving.messages import MessageError, compressed_image_rgb, image_rgb
 
 RNG = np.random.default_rng(0)
@@ -242,10 +243,23 @@ def test_a_picture_that_was_cut_off_is_refused(kind, kept):
 def test_the_size_in_the_header_is_checked_before_memory_is_taken():
     png = bytearray(compressed("png").data)
     png[16:24] = (60000).to_bytes(4, "big") * 2
-    with pytest.raises(MessageError, match=r"at most 100000000 pixels, its header states 60000 x 60000"):
+    with pytest.raises(MessageError, match=r"at most 16777216 pixels, its header states 60000 x 60000"):
         compressed_image_rgb(SimpleNamespace(format="png", data=bytes(png)))
     jpeg = compressed("jpg", EVEN).data
     start = jpeg.index(b"\xff\xc0")
     large = jpeg[: start + 5] + (65500).to_bytes(2, "big") * 2 + jpeg[start + 9 :]
     with pytest.raises(MessageError, match="its header states 65500 x 65500"):
         compressed_image_rgb(SimpleNamespace(format="jpeg", data=large))
+
+
+@pytest.mark.parametrize("stated", [2**28, 2**31 - 1, 2**32 - 1])
+def test_a_chunk_that_states_more_than_there_is_never_reaches_the_decoder(monkeypatch, stated):
+    """The decoder takes the memory first: a picture of 787 bytes took 256 MiB."""
+    png = bytearray(cv2.imencode(".png", EVEN)[1].tobytes())
+    at = png.find(b"IDAT") - 4
+    png[at : at + 4] = stated.to_bytes(4, "big")
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(MessageError, match="damaged or cut off"):
+        compressed_image_rgb(SimpleNamespace(format="", data=bytes(png)))
+    with pytest.raises(PictureError, match="damaged or cut off"):
+        decode_picture(bytes(png))

@@ -10,15 +10,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pair_drive_core.datasets.pictures import MAX_PIXELS, PictureError, png_size
 from pair_drive_core.driving.messages.errors import MessageError
 from pair_drive_core.driving.messages.factory import MakeMessage
 from pair_drive_core.driving.messages.stamps import to_header
 from pair_drive_core.scene import CameraImage
 
 RgbArray = npt.NDArray[np.uint8]
-
-MAX_PIXELS = 100_000_000
-"""A compressed picture whose own header states more than this is refused before memory is taken for it."""
 
 
 @dataclass(frozen=True)
@@ -208,14 +206,13 @@ def _require_whole(content: bytes, form: str) -> None:
         if content.startswith(b"\xff\xd8"):
             width, height, whole = _jpeg_size(content)
         elif content.startswith(b"\x89PNG\r\n\x1a\n"):
-            width, height = struct.unpack_from(">II", content, 16)
-            whole = content.rfind(b"IEND", 33) >= 0
+            (width, height), whole = png_size(content), True
         else:
             raise MessageError(
                 f"compressed image: expected JPEG or PNG data, got {len(content)} bytes of format {form!r} beginning "
                 f"with {content[:8].hex()}"
             )
-    except struct.error:
+    except (struct.error, PictureError):
         whole, width, height = False, 0, 0
     if not whole:
         raise MessageError(f"compressed image: {len(content)} bytes of format {form!r} are damaged or cut off")
