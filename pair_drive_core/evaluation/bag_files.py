@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote
 
 import lz4.frame
@@ -34,6 +34,8 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _CHUNK_INDEX = 0x02, 0x03, 0x04, 0x05, 0x06, 0x08
 _STATISTICS, _DATA_END = 0x0B, 0x0F
 _FOOTER_SIZE = 9 + 20 + len(_MCAP_MAGIC)
+MAX_UNPACKED_BYTES = 2**27
+"""Of one compressed message or chunk; what states or holds more is not unpacked."""
 _LOOSE_BYTES = 4_000_000
 """Messages outside of chunks are read in portions of about this size."""
 
@@ -124,12 +126,30 @@ def unpack(data: bytes) -> bytes:
     """A message that was compressed alone.
 
     Raises:
-        MessageError: if it is torn.
+        MessageError: if it is torn, or larger than `MAX_UNPACKED_BYTES`.
     """
     try:
-        return bytes(zstd.decompress(data))
-    except zstd.ZstdError as error:
+        return _inflated(data, MAX_UNPACKED_BYTES)
+    except (zstd.ZstdError, ValueError) as error:
         raise MessageError(f"compressed message of {len(data)} bytes cannot be unpacked ({error})") from None
+
+
+def _inflated(packed: bytes, limit: int) -> bytes:
+    """All zstd frames, unpacked; never more than the limit.
+
+    Raises:
+        ValueError: if there is more, or a frame is cut off.
+    """
+    content = b""
+    while packed:
+        frame = zstd.ZstdDecompressor()
+        content += frame.decompress(packed, max_length=limit + 1 - len(content))
+        if len(content) > limit:
+            raise ValueError(f"expected at most {limit} bytes when unpacked")
+        if not frame.eof:
+            raise ValueError("cut off")
+        packed = frame.unused_data
+    return content
 
 
 @dataclass(frozen=True)
@@ -327,12 +347,14 @@ def _chunk_content(body: bytes) -> bytes:
     compression, place = _text(body, 28)
     (packed_size,) = struct.unpack_from("<Q", body, place)
     packed = body[place + 8 : place + 8 + packed_size]
+    if size > MAX_UNPACKED_BYTES:
+        raise ValueError(f"chunk: expected at most {MAX_UNPACKED_BYTES} bytes when unpacked, it states {size}")
     if compression == "":
         content = packed
     elif compression == "zstd":
-        content = zstd.decompress(packed)
+        content = _inflated(packed, size)
     elif compression == "lz4":
-        content = bytes(lz4.frame.decompress(packed))
+        content = bytes(lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=size + 1))
     else:
         raise ValueError(f"chunk compression: expected zstd, lz4 or none, got {compression!r}")
     if len(content) != size:
@@ -355,6 +377,22 @@ def _text(body: bytes | memoryview, place: int) -> tuple[str, int]:
     return data.decode("utf-8", "replace"), end
 
 
+class _ValueKindError(ValueError):
+    """A value of another type than its column's."""
+
+
+def _typed(row: tuple[Any, ...], *kinds: type) -> tuple[Any, ...]:
+    """A row whose values are of the types that they should be; SQLite keeps whatever it is given in any column.
+
+    Raises:
+        _ValueKindError: if one is not.
+    """
+    for value, kind in zip(row, kinds, strict=True):
+        if not isinstance(value, kind):
+            raise _ValueKindError(f"expected a value of type {kind.__name__}, found one of {type(value).__name__}")
+    return row
+
+
 class SqliteFile:
     """A .db3 file of any version of rosbag2; a write-ahead log that was left over is read too, from a copy."""
 
@@ -372,9 +410,10 @@ class SqliteFile:
             # Nothing is locked or written, whatever the folder allows.
             target = f"file:{quote(str(path.resolve()))}?immutable=1"
         self._base = sqlite3.connect(target, uri=True, check_same_thread=False)
+        self._base.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             self.topics = self._read_topics()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, _ValueKindError, UnicodeDecodeError) as error:  # SQLite's own words may be damaged, too
             self._base.close()
             raise self._damage(error) from None
 
@@ -387,9 +426,9 @@ class SqliteFile:
         places = ",".join("?" * len(numbers))
         query = f"SELECT timestamp, topic_id, data FROM messages WHERE topic_id IN ({places}) ORDER BY timestamp, id"
         try:
-            for time_ns, number, data in self._base.execute(query, tuple(numbers)):
-                yield int(time_ns), int(number), bytes(data)
-        except sqlite3.Error as error:
+            for row in self._base.execute(query, tuple(numbers)):
+                yield _typed(row, int, int, bytes)
+        except (sqlite3.Error, _ValueKindError, UnicodeDecodeError) as error:
             raise self._damage(error) from None
 
     def _require_whole(self, path: Path) -> None:
@@ -405,7 +444,7 @@ class SqliteFile:
             "what is whole"
         )
 
-    def _damage(self, error: sqlite3.Error) -> StorageError:
+    def _damage(self, error: Exception) -> StorageError:
         return StorageError(
             f"truncated or damaged: {self._path.name} ({error}); "
             f"`sqlite3 {self._path.name} .recover | sqlite3 NEW.db3` saves what is whole"
@@ -419,10 +458,11 @@ class SqliteFile:
         definitions: dict[str, tuple[str, bytes]] = {}
         if "message_definitions" in tables:
             query = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
-            definitions = {kind: (form, str(text).encode()) for kind, form, text in self._base.execute(query)}
+            rows = (_typed(row, str, str, str) for row in self._base.execute(query))
+            definitions = {kind: (form, text.encode()) for kind, form, text in rows}
         counts = dict(self._base.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
         query = "SELECT id, name, type, serialization_format FROM topics ORDER BY id"
         return [
             StoredTopic(number, name, kind, encoding, *definitions.get(kind, ("", b"")), counts.get(number, 0))
-            for number, name, kind, encoding in self._base.execute(query)
+            for number, name, kind, encoding in (_typed(row, int, str, str, str) for row in self._base.execute(query))
         ]
