@@ -52,6 +52,11 @@ setup(
     },
     ext_modules=[scorer],
     install_requires=requirements("base"),
-    extras_require={"cuda": ["torch!=2.13.0+cpu"], "ray": ["ray>=2.9"], "parquet": ["pyarrow>=15"]},
+    extras_require={
+        "train": requirements("train"),
+        "cuda": ["torch!=2.13.0+cpu"],
+        "ray": ["ray>=2.9"],
+        "parquet": ["pyarrow>=15"],
+    },
     entry_points={"console_scripts": ["pair-drive = pair_drive_core.cli.main:main"]},
 )

@@ -1,4 +1,4 @@
-"""Resolve requirements/base.in and dev.in for this interpreter and pin every version in requirements/base.lock."""
+"""Resolve requirements/*.in for this interpreter and pin every version in requirements/base.lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "requirements"
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
-        sources = [argument for name in ("base.in", "dev.in") for argument in ("-r", str(FOLDER / name))]
+        sources = [argument for name in ("base.in", "train.in", "dev.in") for argument in ("-r", str(FOLDER / name))]
         resolve = ["install", "--quiet", "--dry-run", "--ignore-installed", "--report", str(report)]
         subprocess.run([sys.executable, "-m", "pip", *resolve, *sources], check=True)
         resolved = json.loads(report.read_text(encoding="utf-8"))["install"]

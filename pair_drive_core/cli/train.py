@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pair_drive_core.models.configuration import config_from_mapping
+from pair_drive_core.models.configuration import config_from_mapping, config_to_mapping
 from pair_drive_core.training.layered_run import LayeredSettings, train_layered
+from pair_drive_core.training.loop import Runner
 from pair_drive_core.training.run import train
+from pair_drive_core.training.run_folder import RunFolder
 from pair_drive_core.training.settings import TrainingSettings, read_mapping
 from pair_drive_core.training.town_evaluation import PlannerResult
+from pair_drive_core.training.trainer_config import TrainerConfig
 from pair_drive_core.training.tree_evaluation import PlannerMeans
 
 LAYERED_RECIPE = "layers"
 """What `recipe` must say in a file of `LayeredSettings`."""
+_LINES_EVERY = 10
+"""Updates between two lines of figures in the run's folder."""
 
 
 def train_command(
@@ -35,17 +41,37 @@ def train_command(
     console = Console()
     if values.pop("recipe", None) == LAYERED_RECIPE:
         layered = config_from_mapping(LayeredSettings, values)
+        trainer = replace(layered.trainer, save_every=layered.perception.save_every)
         with StageBars(console) as bars:
-            made = train_layered(layered, command, bars)
+            folder = RunFolder(Path(layered.folder), bars, every=_LINES_EVERY)
+            folder.describe(config_to_mapping(layered), command, layered.seed)
+            made = train_layered(layered, command, folder, lightning_runner(folder.folder, trainer))
+            folder.draw()
         console.print(planner_table(made.results))
         _print_end(console, made.checkpoint, made.parameters, made.seconds)
         return
     settings = config_from_mapping(TrainingSettings, values)
     with StageBars(console) as bars:
-        report = train(settings, command, bars)
+        folder = RunFolder(Path(settings.checkpoint).with_suffix(""), bars, every=_LINES_EVERY)
+        folder.describe(config_to_mapping(settings), command, settings.seed)
+        report = train(settings, command, folder, lightning_runner(folder.folder, settings.trainer))
+        folder.draw()
     for formula, results in report.results.items():
         console.print(result_table(f"held-out town scenes, {formula.upper()}", results))
     _print_end(console, report.checkpoint, report.parameters, report.seconds)
+
+
+def lightning_runner(folder: Path, config: TrainerConfig) -> Runner:
+    """What takes the stages of a training to their end.
+
+    Raises:
+        ValueError: if PyTorch Lightning is not installed.
+    """
+    try:
+        from pair_drive_core.training.lightning_runner import LightningRunner
+    except ImportError as error:
+        raise ValueError(f"training needs PyTorch Lightning ({error}): pip install '.[train]'") from error
+    return LightningRunner(folder, config)
 
 
 class StageBars:

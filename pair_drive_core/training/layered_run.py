@@ -28,6 +28,7 @@ from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reading import ReadingConfig, train_reading
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
+from pair_drive_core.training.trainer_config import TrainerConfig
 from pair_drive_core.training.tree_evaluation import PlannerMeans, calibrate, compare, grow_scenes
 from pair_drive_core.training.warm_start import take_over, take_over_reinforcement
 
@@ -69,6 +70,7 @@ class LayeredSettings:
         reading_towns: towns whose moments the reward model learns to read.
         candidates: what it learns from.
         reading: its training.
+        trainer: precision and processes of the backbone's training; its states come every `perception.save_every`.
     """
 
     seed: int = 0
@@ -85,6 +87,7 @@ class LayeredSettings:
     reading_towns: int = 72
     candidates: CandidateConfig = field(default_factory=CandidateConfig)
     reading: ReadingConfig = field(default_factory=ReadingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
         if self.reads_layers and self.model.imitation.backbone != self.model.reinforcement.backbone:

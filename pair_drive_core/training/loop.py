@@ -141,6 +141,7 @@ class Loop:
 
     Attributes:
         made: updates so far.
+        followed: by epoch, sum and number of the followed figure.
     """
 
     def __init__(self, task: Task, seed: int, files: LoopFiles | None = None) -> None:
@@ -149,6 +150,7 @@ class Loop:
         self.optimiser = Optimiser(task.parameters, course.optimiser, course.updates * course.steps)
         self.order = BatchOrder(course.samples, course.batch_size, seed)
         self.made = 0
+        self.followed: dict[int, list[float]] = {}
         self.average: dict[str, Tensor] = {}
         if course.average > 0.0:
             self.average = {name: value.clone() for name, value in task.module.state_dict().items()}
@@ -159,22 +161,24 @@ class Loop:
         """Go on to the end.
 
         Returns:
-            The mean of the followed figure over each epoch, as far as it was run now.
+            See `history`.
 
         Raises:
             ValueError: see `StepGuard`.
         """
-        course, epochs = self.task.course, dict[int, list[float]]()
+        course = self.task.course
         self.begin()
         while self.made < course.updates:
-            epoch = self.made // self.order.per_epoch
             figures = self.update_once(self.optimiser.step)
-            epochs.setdefault(epoch, []).append(figures[course.follows])
             progress(course.stage, self.made, course.updates, figures)
             if self.due():
                 self.save()
         self.finish()
-        return [sum(values) / len(values) for values in epochs.values()]
+        return self.history()
+
+    def history(self) -> list[float]:
+        """The mean of the followed figure over each epoch; of a state without it, over those made since."""
+        return [total / count for _, (total, count) in sorted(self.followed.items())]
 
     def begin(self) -> None:
         """Put the module into the mode that it learns in."""
@@ -195,6 +199,9 @@ class Loop:
             return made
 
         figures = self.task.update(index, drawn_for(self.seed, self.made, 2, rank), guarded)
+        total, count = self.followed.get(self.made // self.order.per_epoch, [0.0, 0.0])
+        value = figures[self.task.course.follows]
+        self.followed[self.made // self.order.per_epoch] = [total + value, count + 1.0]
         self._follow()
         self.made += 1
         return figures
@@ -220,6 +227,8 @@ class Loop:
             "average": self.average,
             "update": self.made,
             "task": self.task.state(),
+            "followed": self.followed,
+            "of": self._identity(),
         }
         self.files.state.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.files.state) as partial:
@@ -227,11 +236,27 @@ class Loop:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state; states of before there was one loop hold their order and chance too, which no one needs."""
+        mine, theirs = self._identity(), state.get("of")
+        if theirs is not None and theirs != mine:
+            assert self.files is not None
+            raise ValueError(f"{self.files.state}: expected the state of {mine}, got that of {theirs}; take it away")
         self.task.module.load_state_dict(state["model"])
+        self.followed = {int(epoch): list(value) for epoch, value in state.get("followed", {}).items()}
         self.made = int(state["update"])
         self.optimiser.load_state_dict(state["optimiser"], self.made * self.task.course.steps)
         self.average = dict(state["average"])
         self.task.restore(state.get("task", {}))
+
+    def _identity(self) -> dict[str, str | int]:
+        """What a state must be of to be taken up; a training may be made longer, but not another one."""
+        course = self.task.course
+        return {
+            "stage": course.stage,
+            "seed": self.seed,
+            "samples": course.samples,
+            "batch_size": course.batch_size,
+            "steps": course.steps,
+        }
 
     def _keep(self, index: Tensor) -> None:
         """Write a batch that gave no finite step, so that somebody can look at it."""

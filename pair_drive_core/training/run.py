@@ -18,6 +18,7 @@ from pair_drive_core.models.pair_model import PairModel, ReinforcementBranch
 from pair_drive_core.models.reward_world_model import RewardFormula
 from pair_drive_core.training.calibration import Calibration, calibrate_margin
 from pair_drive_core.training.imitation import imitation_plans, train_imitation
+from pair_drive_core.training.loop import Runner, run_task
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reinforcement import train_reinforcement
 from pair_drive_core.training.reward_model import train_reward_model
@@ -57,7 +58,9 @@ class _Watch:
         self.seconds[stage], self._last = round(now - self._last, 1), now
 
 
-def train(settings: TrainingSettings, command: str, progress: Progress = silent) -> TrainingReport:
+def train(
+    settings: TrainingSettings, command: str, progress: Progress = silent, runner: Runner = run_task
+) -> TrainingReport:
     """Train both branches and write the checkpoint.
 
     What reinforcement made of the branch is kept only if it plans at least as well on the calibration's towns.
@@ -66,6 +69,7 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
         settings: everything.
         command: what was typed, for the checkpoint's description.
         progress: is told of every step.
+        runner: takes each stage to its end.
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -82,17 +86,17 @@ def train(settings: TrainingSettings, command: str, progress: Progress = silent)
     formula = settings.model.reinforcement.reward.formula
     rewards = SimulatedRewards(town.scenes, formula, progress)
     watch.note("references")
-    train_imitation(model.imitation, town.samples, settings.imitation, generator, progress)
+    train_imitation(model.imitation, town.samples, settings.imitation, generator, progress, runner)
     plans = imitation_plans(model.imitation, town.samples)
     watch.note("imitation")
     if settings.copy_backbone and not copy_backbone(model):
         raise ValueError("copy_backbone: expected the same backbone in both branches, got different ones")
-    train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress)
+    train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress, runner)
     watch.note("reward model")
     calibration_rewards = SimulatedRewards(calibration.scenes, formula)
     before = calibrate_margin(model, calibration.samples, calibration_rewards)
     weights_before = deepcopy(branch.state_dict())
-    train_reinforcement(branch, town.samples, plans, rewards, settings.reinforcement, generator, progress)
+    train_reinforcement(branch, town.samples, plans, rewards, settings.reinforcement, generator, progress, runner)
     watch.note("reinforcement")
 
     margins = calibrate_margin(model, calibration.samples, calibration_rewards)

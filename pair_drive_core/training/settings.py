@@ -19,6 +19,7 @@ from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig
 from pair_drive_core.training.town_samples import TownDataConfig
+from pair_drive_core.training.trainer_config import TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class TrainingSettings:
         imitation: training of the imitation branch.
         reward_model: training of the reward world model, before reinforcement.
         reinforcement: training of the tree sampler.
+        trainer: precision, processes, states on disk.
     """
 
     seed: int = 0
@@ -51,6 +53,7 @@ class TrainingSettings:
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     reward_model: RewardModelTrainingConfig = field(default_factory=RewardModelTrainingConfig)
     reinforcement: ReinforcementTrainingConfig = field(default_factory=ReinforcementTrainingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {"seed": AT_LEAST_ZERO, "threads": Bound(1, 1024)}
 
