@@ -20,6 +20,7 @@ from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.navsim.dataset import NavsimFolders
 from pair_drive_core.datasets.navsim.scene_filter import read_split
 from pair_drive_core.datasets.parallel import Backend
+from pair_drive_core.scoring import Metric
 
 app = typer.Typer(help="Build and check caches of NAVSIM scenes.", no_args_is_help=True)
 
@@ -34,6 +35,9 @@ def build(
     backend: Annotated[Backend, typer.Option(help="Where jobs run.")] = Backend.PROCESSES,
     synthetic_scenes: Annotated[Path | None, typer.Option(help="Folder of second-stage scenes.")] = None,
     compression: Annotated[int, typer.Option(min=0, max=9, help="0 loads fastest, 1 takes half the room.")] = 0,
+    references: Annotated[
+        Metric | None, typer.Option(help="Also store PDM-Closed's plans of this metric: scoring is then much faster.")
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out and list what cannot be read.")] = False,
     check_blobs: Annotated[
         bool, typer.Option("--check-blobs", help="Also require the planner's sensor files.")
@@ -48,6 +52,7 @@ def build(
         check_blobs,
         synthetic_scenes,
         compression,
+        references,
     )
     with _progress() as show:
         report = build_scene_cache(settings, out, workers or os.cpu_count() or 1, backend, show)

@@ -82,7 +82,8 @@ def evaluate(
         if out is not None:
             write_bytes(out, json.dumps(found, indent=2).encode())
         return
-    source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, synthetic_sensors)
+    sensors = synthetic_sensors
+    source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, sensors, metric)
     torch_device(device)
     if submission is not None:
         if not isinstance(source, NavsimSource):

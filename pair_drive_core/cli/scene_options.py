@@ -42,6 +42,7 @@ def scene_source(
     maps: Path | None,
     synthetic_scenes: Path | None,
     synthetic_sensors: Path | None,
+    metric: Metric,
 ) -> tuple[SceneSource, Split | None]:
     """The one source that the options name, and its split.
 
@@ -55,7 +56,7 @@ def scene_source(
     if town is not None:
         return TownSource(town, scenes), None
     if cache is not None:
-        return CacheSource(cache, benchmark), benchmark
+        return CacheSource(cache, benchmark, metric=metric), benchmark
     assert data is not None and benchmark is not None
     folders = NavsimFolders.of(data, benchmark.data_split, maps)
     return NavsimSource(folders, benchmark, synthetic_scenes, synthetic_sensors), benchmark

@@ -77,7 +77,7 @@ def score(
     if (plans is None) == (checkpoint is None):
         raise ValueError("expected plans of one model: a file or folder of plans, or --checkpoint FILE")
     if metric_cache is None:
-        source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, None)
+        source, benchmark = scene_source(town, scenes, cache, data, split, maps, synthetic_scenes, None, metric)
     else:
         others = (town, cache, data, synthetic_scenes)
         source, benchmark = metric_cache_source(metric_cache, metric, split, maps, one_stage, others)

@@ -23,6 +23,7 @@ from pair_drive_core.evaluation.contestants import (
     Answer,
     Baselines,
     Contestant,
+    GivenPlans,
     PlannerContestant,
 )
 from pair_drive_core.evaluation.planner_scores import FrameRow, PlannerScores, ScoreTable
@@ -138,7 +139,8 @@ class Scorer:
             entries.append(entry)
             references.append(reference)
             answers.append(answer)
-            for text in entry.oddities:
+            given = [c.oddities(entry) for c in self._contestants if isinstance(c, GivenPlans)]
+            for text in (*entry.oddities, *(text for texts in given for text in texts)):
                 self.oddities[text] = self.oddities.get(text, 0) + 1
         if not entries:
             return

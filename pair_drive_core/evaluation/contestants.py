@@ -21,6 +21,11 @@ _STRIDE = 5
 """Steps of the reference between two poses of a plan."""
 _FARTHEST_START_M = 50.0
 """No vehicle gets so far in the first interval; a plan that starts there is in another frame, or of another scene."""
+_MOVING_MPS = 3.0
+_SPEED_RATIO = (0.45, 1.8)
+"""At this speed no vehicle brakes or accelerates so much in half a second that its first step leaves these bounds."""
+ODD_RATE = "a plan whose first step does not fit the ego's speed; is it at the rate that it is taken for (--interval)?"
+"""Oddity of a plan: 5 or 10 Hz taken for 2 Hz, or 1 Hz."""
 
 Answer = TimedPlans | str
 """One plan (K = 1), or why there is none."""
@@ -125,6 +130,15 @@ class GivenPlans:
         if given is None:
             return dict.fromkeys(self._names, "no plan for this scene")
         return {name: self._checked(entry, given, k) for k, name in enumerate(self._names)}
+
+    def oddities(self, entry: BenchmarkScene) -> tuple[str, ...]:
+        """What is odd about the plans for a scene, though they can be scored."""
+        given, speed_mps = self._plans.get(entry.scene.token), float(entry.scene.ego.velocity[0])
+        if given is None or speed_mps < _MOVING_MPS:
+            return ()
+        ratios = np.hypot(given.poses[:, 0, 0], given.poses[:, 0, 1]) / given.interval_s / speed_mps
+        fits = (ratios >= _SPEED_RATIO[0]) & (ratios <= _SPEED_RATIO[1])
+        return () if fits.any() or not np.isfinite(ratios).any() else (ODD_RATE,)
 
     @staticmethod
     def _checked(entry: BenchmarkScene, given: TimedPlans, k: int) -> Answer:

@@ -181,11 +181,13 @@ class CacheSource:
         root: cache folder.
         split: which of its scenes, and how stages go together; None takes all, in one stage.
         shards: names of the shards; None takes all.
+        metric: PDM-Closed's plans for it are taken from the cache where it holds them.
     """
 
     root: Path
     split: Split | None = None
     shards: tuple[str, ...] | None = None
+    metric: Metric | None = None
 
     def parts(self, count: int) -> Sequence[CacheSource]:
         """See `SceneSource`."""
@@ -222,7 +224,7 @@ class CacheSource:
 
     def _cache(self) -> SceneCache:
         manifest = self.root / MANIFEST
-        return _open_cache(self.root, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
+        return _open_cache(self.root, self.metric, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
 
 
 @dataclass(frozen=True)
@@ -370,6 +372,6 @@ def _open_metric_caches(root: Path, metric: Metric) -> MetricCaches:
 
 
 @lru_cache(maxsize=2)
-def _open_cache(root: Path, stamp: int) -> SceneCache:
+def _open_cache(root: Path, metric: Metric | None, stamp: int) -> SceneCache:
     """As the cache is with this stamp; a process opens it once."""
-    return SceneCache(root)
+    return SceneCache(root, metric)

@@ -93,7 +93,8 @@ def propose(
         origins.append(torch.from_numpy(paths.origin))
         driven.append(torch.from_numpy(poses))
     frozen = [_frozen(scene) for scene in scenes]
-    prepared = prepare_scenes(frozen, metric, torch.float64, tracks=[forecast.relevant for forecast in forecasts])
+    relevant = [forecast.relevant for forecast in forecasts]
+    prepared = prepare_scenes(frozen, metric, torch.float64, tracks=relevant, validated=True)
     local = torch.stack(driven)
     judged = sub_scores_of(prepared, local, CandidateKind.PATHS, backend)
     best_m = (judged.progress_m * judged.multiplier).amax(1, keepdim=True)

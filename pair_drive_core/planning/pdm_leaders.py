@@ -80,7 +80,7 @@ def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corri
     path, search, row = _touched(corridors, shapes, ignored)
     middle = np.array([(p.x, p.y) for p in shapely.centroid(areas)]).reshape(-1, 2)
     center = np.concatenate((center, np.broadcast_to(middle, (SEARCHES, *middle.shape))), axis=1)
-    progress = np.asarray(shapely.line_locate_point(paths.lines[path], shapely.points(center[search, row])))
+    progress = _progress(paths, path, center[search, row])
     per_cell = np.bincount(path * SEARCHES + search, minlength=corridors.shape[0] * SEARCHES)
     offsets = np.concatenate(([0], np.cumsum(per_cell)))
     speed = np.hypot(states[0, :, 3], states[0, :, 4])
@@ -101,6 +101,14 @@ def _touched(
     order = np.argsort(path, kind="stable")
     order = order[~ignored[row[order]]]
     return path[order], search[order], row[order]
+
+
+def _progress(paths: ParallelPaths, path: IndexArray, points: FloatArray) -> FloatArray:
+    """(H,): where points (H, 2) are along their paths, m; what stands still is looked up once, not in every search."""
+    different, again = np.unique(np.column_stack((path, points)), axis=0, return_inverse=True)
+    lines = paths.lines[different[:, 0].astype(np.int64)]
+    found = np.asarray(shapely.line_locate_point(lines, shapely.points(different[:, 1:])), dtype=np.float64)
+    return found[again.reshape(-1)]
 
 
 def _red_rings(scene: Scene, origin: FloatArray) -> list[FloatArray]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+_OF_NUMPY = (torch.float64, torch.float32)
 
 
 class SceneError(ValueError):
@@ -42,6 +45,9 @@ def require_finite(name: str, tensor: Tensor) -> None:
     Raises:
         SceneError: naming the first offending index.
     """
+    # A scene has dozens of small tensors, and numpy looks through one in a fraction of the time.
+    if tensor.device.type == "cpu" and tensor.dtype in _OF_NUMPY and np.isfinite(tensor.detach().numpy()).all():
+        return
     bad = ~torch.isfinite(tensor)
     if bool(bad.any()):
         first = tuple(int(i) for i in bad.nonzero()[0])

@@ -45,6 +45,7 @@ def prepare_scenes(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     tracks: Sequence[TrackedObjects] | None = None,
+    validated: bool = False,
 ) -> PreparedScenes:
     """Interpolate, shift and pack scenes for scoring.
 
@@ -57,6 +58,7 @@ def prepare_scenes(
         dtype: floating-point type of the result.
         device: where the result shall live.
         tracks: simulated traffic to score against instead of the log replay, one a scene, at 0.1 s; taken as it is.
+        validated: whether the caller has validated the scenes just now.
 
     Raises:
         SceneError: naming the scene and the part that does not fit.
@@ -73,8 +75,15 @@ def prepare_scenes(
         raise SceneError(f"prepare_scenes: expected {len(scenes)} sets of tracks, got {len(tracks)}")
     packer = _Packer(metric)
     for i, scene in enumerate(scenes):
-        packer.add(scene, None if tracks is None else tracks[i])
+        packer.add(scene if validated else _validated(scene), None if tracks is None else tracks[i])
     return packer.pack(scenes).to(device=device, dtype=dtype)
+
+
+def _validated(scene: Scene) -> Scene:
+    try:
+        return scene.validate()
+    except SceneError as error:
+        raise SceneError(f"scene {scene.token}: {error}") from error
 
 
 class _Packer:
@@ -103,7 +112,7 @@ class _Packer:
             SceneError: naming the scene and the part at fault.
         """
         try:
-            self._add(scene.validate(), tracks)
+            self._add(scene, tracks)
         except SceneError as error:
             raise SceneError(f"scene {scene.token}: {error}") from error
 
@@ -226,7 +235,11 @@ def _scored_layers(polygons: MapPolygons) -> MapPolygons:
     keep = torch.isin(polygons.layers, torch.tensor([int(layer) for layer in SCORED_LAYERS])).nonzero()[:, 0].tolist()
     if len(keep) == len(polygons.tokens):
         return polygons
-    rings = PackedRings.from_sequences([polygons.rings[i] for i in keep], dtype=polygons.rings.points.dtype)
+    chosen = torch.zeros(len(polygons.tokens), dtype=torch.bool)
+    chosen[keep] = True
+    counts = polygons.rings.offsets.diff()
+    points = polygons.rings.points[chosen.repeat_interleave(counts)]
+    rings = PackedRings(points, torch.cat((counts.new_zeros(1), counts[chosen].cumsum(0))))
     tokens = tuple(polygons.tokens[i] for i in keep)
     return MapPolygons(tokens, polygons.layers[keep], rings, polygons.on_route[keep])
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 import safetensors.numpy
 import torch
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from pair_drive_core.cli.main import app
@@ -30,7 +32,7 @@ from pair_drive_core.datasets.plan_files import TimedPlans, read_plan_files
 from pair_drive_core.evaluation.benchmark import score_scenes
 from pair_drive_core.evaluation.benchmark_scenes import BenchmarkScene
 from pair_drive_core.evaluation.confidence import bootstrap_interval
-from pair_drive_core.evaluation.contestants import GivenPlans
+from pair_drive_core.evaluation.contestants import ODD_RATE, GivenPlans
 from pair_drive_core.evaluation.official_table import official_csv
 from pair_drive_core.evaluation.score_settings import ScoreSettings, Traffic
 from pair_drive_core.planning import ConstantVelocityPlanner
@@ -201,6 +203,38 @@ def test_bad_plan_files_are_named(tmp_path):
         read_plan_files(folder)
     with pytest.raises(FileNotFoundError, match="no plans"):
         read_plan_files(tmp_path / "gone.npz")
+
+
+def test_parquet_tables_are_plans(tmp_path):
+    """Columns token and poses, with an interval or without; what does not fit is named."""
+    poses = np.arange(24.0).reshape(8, 3)
+    rows = {"token": ["a", "b"], "poses": [poses.ravel().tolist(), (2 * poses).ravel().tolist()]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "plans.parquet")
+    plans = read_plan_files(tmp_path / "plans.parquet")
+    np.testing.assert_array_equal(plans["b"].poses[0], 2 * poses)
+    assert plans["a"].interval_s == 0.5
+    parquet.write_table(pyarrow.table({**rows, "interval_s": [1.0, 0.1]}), tmp_path / "odd.parquet")
+    with pytest.raises(DatasetError, match=r"scene a: expected 4 s of poses, got 8 poses every 1 s"):
+        read_plan_files(tmp_path / "odd.parquet")
+    parquet.write_table(pyarrow.table({**rows, "token": ["a", "a"]}), tmp_path / "twice.parquet")
+    with pytest.raises(DatasetError, match="two plans for scene a"):
+        read_plan_files(tmp_path / "twice.parquet")
+    parquet.write_table(pyarrow.table({"token": ["a"], "path": [[0.0]]}), tmp_path / "bare.parquet")
+    with pytest.raises(DatasetError, match=r"missing \['poses'\]"):
+        read_plan_files(tmp_path / "bare.parquet")
+    (tmp_path / "torn.parquet").write_bytes((tmp_path / "plans.parquet").read_bytes()[:-20])
+    with pytest.raises(DatasetError, match="expected a Parquet table"):
+        read_plan_files(tmp_path / "torn.parquet")
+
+
+@pytest.mark.parametrize("pace", [0.2, 0.4, 1.0, 2.0])
+def test_plans_at_another_rate_than_they_are_taken_for_are_counted(scenes, straight, pace):
+    """Eight poses at 10, 5 or 1 Hz, taken for 2 Hz, would be scored as a crawl or a race without a word."""
+    moving = sum(float(entry.scene.ego.velocity[0]) >= 3.0 for entry in scenes)
+    assert moving > 2
+    other = {t: TimedPlans(p.poses * [pace, pace, 1.0], 0.5) for t, p in straight.items()}
+    report = score_scenes(scenes, [GivenPlans("x", other)])
+    assert report.oddities == ({} if pace == 1.0 else {ODD_RATE: moving})
 
 
 def test_plans_at_ten_hertz_score_as_the_same_motion(scenes, straight):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from pair_drive_core.datasets.navsim.blobs import read_pcd, require_whole_jpeg
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders, SceneWindow
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
 from pair_drive_core.datasets.navsim.synthetic_scenes import SyntheticScene, read_synthetic_scene
-from pair_drive_core.scene import FRONT_CAMERAS, Scene
+from pair_drive_core.planning import pdm_reference
+from pair_drive_core.scene import FRONT_CAMERAS, Scene, SceneError
+from pair_drive_core.scoring.metric import Metric
 
 SECOND_STAGE = "second_stage"
 """Names of the shards of second-stage scenes begin with this."""
@@ -37,6 +39,8 @@ class CacheSettings:
         check_blobs: also require whole sensor files of frame t0 that the planner reads (first stage).
         synthetic_scenes: folder of the second-stage scenes, for benchmarks that have them.
         compression: zlib's level, 0 (largest files, fastest to load) to 9.
+        references: metric whose PDM-Closed plans are stored along, so that nobody has to make them again; None stores
+            none.
     """
 
     folders: NavsimFolders
@@ -45,6 +49,7 @@ class CacheSettings:
     check_blobs: bool = False
     synthetic_scenes: Path | None = None
     compression: int = 0
+    references: Metric | None = None
 
     def fingerprint(self, files: list[Path], *more: object) -> str:
         """Changes whenever the scenes made from some files could change."""
@@ -56,6 +61,7 @@ class CacheSettings:
             "files": [_stamp(path) for path in files],
             "maps": [_stamp(path) for path in sorted(self.folders.maps.glob("*/*/map.gpkg"))],
             "more": more,
+            **({} if self.references is None else {"references": self.references.value}),
         }
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
@@ -108,12 +114,12 @@ class LogJob:
             data = _packed(partial(self._scene, dataset, window), window.token, self, skipped)
             if data is not None:
                 scenes.append(PackedScene(window.token, window.frames[-1].token, data, window.oddities))
-        return write_shard(self.root, self.name, self.source(), scenes, skipped)
+        return write_shard(self.root, self.name, self.source(), scenes, skipped, self.settings.references)
 
     def _scene(self, dataset: NavsimDataset, window: SceneWindow) -> Scene:
         if self.settings.check_blobs:
             _require_blobs(window, self.settings.folders.blobs)
-        return dataset.scene(window)
+        return _referenced(dataset.scene(window), self.settings.references, window.log_path)
 
 
 @dataclass(frozen=True)
@@ -161,16 +167,29 @@ class SecondStageJob:
             if not self._wants(synthetic):
                 continue
             index = map_index_of(self.settings.folders.maps, synthetic.map_location)
-            data = _packed(partial(synthetic.scene, index), synthetic.token, self, skipped)
+            data = _packed(partial(self._scene, synthetic, index), synthetic.token, self, skipped)
             if data is not None:
                 scenes.append(PackedScene(synthetic.token, synthetic.original_token, data))
-        return write_shard(self.root, self.name, self.source(), scenes, skipped)
+        return write_shard(self.root, self.name, self.source(), scenes, skipped, self.settings.references)
+
+    def _scene(self, synthetic: SyntheticScene, index: MapIndex) -> Scene:
+        return _referenced(synthetic.scene(index), self.settings.references, synthetic.path)
 
     def _wants(self, synthetic: SyntheticScene) -> bool:
         wanted = self.settings.scene_filter.synthetic_scene_tokens
         logs = self.settings.scene_filter.log_names
         chosen = synthetic.original_token in self.ends if wanted is None else synthetic.token in wanted
         return chosen and (logs is None or synthetic.log_name in logs)
+
+
+def _referenced(scene: Scene, metric: Metric | None, path: Path) -> Scene:
+    """The scene with PDM-Closed's plan, if that is wanted."""
+    if metric is None:
+        return scene
+    try:
+        return replace(scene, reference=pdm_reference(scene, metric))
+    except SceneError as error:
+        raise DatasetError(path, str(error)) from error
 
 
 CacheJob = LogJob | SecondStageJob

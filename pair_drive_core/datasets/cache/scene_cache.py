@@ -13,7 +13,7 @@ import mmap
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pair_drive_core.datasets.cache.codec import decode_scene
 from pair_drive_core.datasets.errors import DatasetError, UnknownTokenError
 from pair_drive_core.datasets.file_names import plain_name
 from pair_drive_core.scene import Scene, SceneError
+from pair_drive_core.scoring.metric import Metric
 
 CACHE_FORMAT = "pair_drive_scene_cache/1"
 """Name and version of the layout."""
@@ -91,6 +92,7 @@ class Shard:
         sha256: checksum of the scenes file.
         records: the scenes, in time order.
         skipped: what was left out.
+        references: metric ("v1", "v2") whose PDM-Closed plans the scenes bring along; None where they bring none.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Shard:
     sha256: str
     records: tuple[SceneRecord, ...]
     skipped: tuple[SkippedScene, ...]
+    references: str | None = None
 
     @property
     def size(self) -> int:
@@ -105,7 +108,14 @@ class Shard:
         return sum(record.length for record in self.records)
 
 
-def write_shard(root: Path, name: str, source: str, scenes: list[PackedScene], skipped: list[SkippedScene]) -> Shard:
+def write_shard(
+    root: Path,
+    name: str,
+    source: str,
+    scenes: list[PackedScene],
+    skipped: list[SkippedScene],
+    references: Metric | None = None,
+) -> Shard:
     """Write the two files of a log.
 
     Args:
@@ -114,6 +124,7 @@ def write_shard(root: Path, name: str, source: str, scenes: list[PackedScene], s
         source: fingerprint of what the scenes were made from.
         scenes: in time order.
         skipped: what was left out.
+        references: metric whose PDM-Closed plans the scenes bring along.
     """
     content = b"".join(scene.data for scene in scenes)
     starts = accumulate((len(scene.data) for scene in scenes), initial=0)
@@ -121,7 +132,14 @@ def write_shard(root: Path, name: str, source: str, scenes: list[PackedScene], s
         SceneRecord(scene.token, scene.end_token, start, len(scene.data), zlib.crc32(scene.data), scene.oddities)
         for scene, start in zip(scenes, starts, strict=False)
     )
-    shard = Shard(name, source, hashlib.sha256(content).hexdigest(), records, tuple(skipped))
+    shard = Shard(
+        name,
+        source,
+        hashlib.sha256(content).hexdigest(),
+        records,
+        tuple(skipped),
+        None if references is None else references.value,
+    )
     index = {"format": CACHE_FORMAT, "scene_format": SCENE_FORMAT, **asdict(shard)}
     write_bytes(_scenes_path(root, name), content)
     write_bytes(_index_path(root, name), json.dumps(index).encode())
@@ -150,7 +168,10 @@ def read_shard(root: Path, name: str) -> Shard:
         skipped = tuple(SkippedScene(**entry) for entry in index["skipped"])
         if index["name"] != name:
             raise TypeError(f"expected the index of {name!r}, got {str(index['name'])[:80]!r}")
-        return Shard(name, str(index["source"]), str(index["sha256"]), records, skipped)
+        references = index.get("references")
+        if references is not None:
+            references = Metric(references).value
+        return Shard(name, str(index["source"]), str(index["sha256"]), records, skipped, references)
     except DatasetError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -258,17 +279,19 @@ def problems_of(root: Path) -> list[str]:
 class SceneCache:
     """Read access by number or by token; can be handed to other processes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, references: Metric | None = None) -> None:
         """Read the indices; scenes stay on disk.
 
         Args:
             root: cache folder.
+            references: scenes bring PDM-Closed's plans along where the cache was built with those of this metric; None
+                leaves them out.
 
         Raises:
             FileNotFoundError: if there is no cache.
             DatasetError: if the build was not finished, or an index is torn or of another version.
         """
-        self.root = root
+        self.root, self.references = root, references
         self.shards = tuple(read_shard(root, name) for name in read_manifest(root))
         self._ends = list(accumulate(len(shard.records) for shard in self.shards))
         self._places = {record.token: (shard, record) for shard in self.shards for record in shard.records}
@@ -331,9 +354,11 @@ class SceneCache:
         if zlib.crc32(data) != record.crc32:
             raise DatasetError(path, f"scene {record.token} is torn; build the cache again")
         try:
-            return decode_scene(data, validate=False)  # it was valid when it was written, and its checksum holds
+            scene = decode_scene(data, validate=False)  # it was valid when it was written, and its checksum holds
         except SceneError as error:
             raise DatasetError(path, f"scene {record.token}: {error}") from error
+        fits = self.references is not None and shard.references == self.references.value
+        return scene if fits or shard.references is None else replace(scene, reference=None)
 
     def _bytes(self, shard: Shard, path: Path) -> mmap.mmap:
         if shard.name not in self._maps:

@@ -25,6 +25,8 @@ from pair_drive_core.datasets.navsim.log_file import write_log
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_split
 from pair_drive_core.datasets.navsim.scenes import TIME_GAP
 from pair_drive_core.datasets.parallel import Backend, results_of
+from pair_drive_core.planning import pdm_references
+from pair_drive_core.scoring import Metric
 
 
 def copied(log, name, **changes):
@@ -86,6 +88,18 @@ def test_cached_scenes_equal_the_read_ones(settings, root):
     assert [s.flaws for s in cache] == [("harsh",) if token.startswith("bb") else () for token in cache.tokens]
     assert len(cache) == 21
     assert cache.verify() == []
+
+
+def test_plans_of_pdm_closed_come_along_for_their_metric_alone(settings, root):
+    """So that scoring from the cache need not make them again; another metric never sees them."""
+    build_scene_cache(replace(settings, references=Metric.V2), root, workers=1)
+    bare = list(SceneCache(root))
+    assert all(scene.reference is None for scene in (*bare, *SceneCache(root, Metric.V1)))
+    for cached, scene in zip(SceneCache(root, Metric.V2), bare, strict=True):
+        assert torch.equal(cached.reference, pdm_references([scene], Metric.V2)[0])
+    again = build_scene_cache(replace(settings, references=Metric.V1), root, workers=1)
+    assert again.kept == 0
+    assert all(scene.reference is not None for scene in SceneCache(root, Metric.V1))
 
 
 def test_several_processes_give_the_same_files(settings, root, tmp_path):
