@@ -65,3 +65,8 @@ def test_one_pedal_at_a_time_and_a_brake_that_holds(make, acceleration, speed, t
 def test_a_braking_vehicle_is_told_to_come_to_a_stop_and_how_hard(make):
     drive = to_ackermann_stamped(make, command(acceleration=-3.0, speed=0.0, reason="no plan yet"), "base_link").drive
     assert (drive.speed, drive.acceleration) == (0.0, 3.0)
+    stop = to_ackermann_stamped(make, command(acceleration=-3.0, speed=4.0, reason="no plan yet"), "base_link").drive
+    assert stop.speed == 0.0, "whatever the speed now"
+    drive = to_ackermann_stamped(make, command(acceleration=1.5, speed=5.0), "base_link").drive
+    assert (drive.speed, drive.acceleration, drive.jerk) == (5.0, 1.5, 0.0)
+    assert drive.steering_angle_velocity == pytest.approx(0.2)

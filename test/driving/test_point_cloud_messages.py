@@ -80,6 +80,12 @@ def test_integer_intensities_are_scaled_by_their_type():
     np.testing.assert_allclose(points[:, 3], [0.0, 1.0, 0.5], atol=1e-4)
 
 
+def test_intensities_beyond_what_there_is_are_the_most_or_the_least():
+    raw = POINTS.copy()
+    raw[:, 3] = [-2.0, 1.5, 255.0]
+    assert cloud_points(cloud(["x", "y", "z", "intensity"], points=raw))[:, 3].tolist() == [0.0, 1.0, 1.0]
+
+
 def test_points_that_are_not_finite_are_filtered():
     raw = np.vstack((POINTS, [[np.nan, 0, 0, 0], [0, np.inf, 0, 0], [0, 0, -np.inf, 0]]))
     np.testing.assert_array_equal(cloud_points(cloud(["x", "y", "z", "intensity"], points=raw)), POINTS)

@@ -9,6 +9,7 @@ those anew that survived. `equivalent.txt` names mutants that behave as the code
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -119,6 +120,11 @@ def run_tests(arguments, tree, limit_s, **environment):
     return None, time.monotonic() - started, {}
 
 
+def digest_of(text):
+    """Tells whether a module is still what the tests ran."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def know_tests(rooms, tree, kept):
     """Seconds of each test function, by module and line those that run it, and the test files written since then."""
     places = sorted({place for room in rooms if room not in BY_NAME for place in ROOMS[room][1]})
@@ -136,17 +142,19 @@ def know_tests(rooms, tree, kept):
     if status != 0:
         raise SystemExit(f"the tests fail without any mistake: {told.get('failed')} (status {status})")
     print(f"{len(told.get('seconds', ()))} test functions, {seconds:.0f} s", flush=True)
-    lines = {}
+    lines, texts = {}, {}
     if places:
         data = coverage.CoverageData(str(database))
         data.read()
         for path in data.measured_files():
             contexts = data.contexts_by_lineno(path)
-            lines[Path(path).relative_to(tree).as_posix()] = {
+            name = Path(path).relative_to(tree).as_posix()
+            texts[name] = digest_of(Path(path).read_text(encoding="utf-8"))
+            lines[name] = {
                 line: sorted({context.split("|")[0].split("[")[0] for context in run if context})
                 for line, run in contexts.items()
             }
-    known = {"seconds": told.get("seconds", {}), "lines": lines}
+    known = {"seconds": told.get("seconds", {}), "lines": lines, "texts": texts}
     kept.write_text(json.dumps(known))
     return {**json.loads(kept.read_text()), "since": []}
 
@@ -157,8 +165,8 @@ def tests_of(room, mutant, tree, known):
         return tests_by_name(room, mutant.path, tree)
     lines = known["lines"].get(mutant.path, {})
     found = {test for line in mutant.lines for test in lines.get(str(line), ())}
-    if not found:
-        # The line runs when the module is loaded, so whatever uses the module may notice.
+    if not found or known["texts"].get(mutant.path) != digest_of(mutant.text):
+        # The line runs when the module is loaded, or lay elsewhere: whatever uses the module may notice.
         found = {test for tests in lines.values() for test in tests}
     return [*known["since"], *sorted(found, key=lambda test: known["seconds"].get(test, 0.0))]
 

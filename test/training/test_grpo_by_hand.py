@@ -133,3 +133,9 @@ def test_families_are_told_from_their_own_mean():
     families = torch.tensor([[3, 3, 1]])
     advantage = group_advantages(REWARDS, AdvantageScale.FIXED, 0.25, families)
     assert advantage[0].tolist() == pytest.approx([1.0, -1.0, 0.0])
+
+
+def test_beta_may_begin_at_either_of_its_bounds():
+    for least, first, most in ((0.05, 0.05, 1.0), (0.01, 1.0, 1.0)):
+        assert KlConfig(initial_beta=first, min_beta=least, max_beta=most).problems() == []
+    assert KlConfig(initial_beta=0.01, min_beta=0.05).problems() != []

@@ -146,6 +146,10 @@ def test_a_training_keeps_what_reinforcement_made_only_if_it_is_no_worse(tmp_pat
     monkeypatch.setattr(run, "evaluate", lambda *_: {})
     monkeypatch.setattr(run, "train_reinforcement", moves)
     monkeypatch.setattr(run, "calibrate_margin", lambda *_: calibrations.pop(0))
-    loaded = load_checkpoint(run.train(small_training(tmp_path), "x").checkpoint)
+    settings = dataclasses.replace(small_training(tmp_path), copy_backbone=better)
+    loaded = load_checkpoint(run.train(settings, "x").checkpoint)
     assert bool((loaded.model.reinforcement.sampler.log_std == 7.0).all()) is better
     assert loaded.model.config.join.margin == (0.0 if better else 0.1)
+    branches = loaded.model.imitation, loaded.model.reinforcement
+    weights, copies = (list(branch.backbone.parameters()) for branch in branches)
+    assert all(map(torch.equal, weights, copies)) is better, "a copy only if it is asked for"
