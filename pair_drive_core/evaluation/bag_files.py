@@ -305,18 +305,19 @@ class McapFile:
             opcode, length = struct.unpack("<BQ", self._stream.read(9))
             if position + 9 + length > end:
                 raise ValueError(f"record at byte {position} reaches beyond the end")
-            body = self._stream.read(length)
-            if len(body) != length:
-                raise ValueError(f"record at byte {position} is cut off")
-            yield opcode, body
+            yield opcode, self._read(position + 9, length)
             position += 9 + length
+
+    def _read(self, position: int, length: int) -> bytes:
+        """Bytes of the file; Python takes memory for all that is asked for before it sees that there is less."""
+        if position + length > self._path.stat().st_size:
+            raise ValueError(f"{length} bytes at byte {position} reach beyond the end of the file")
+        self._stream.seek(position)
+        return self._stream.read(length)
 
     def _messages_of(self, part: _Part) -> Iterator[tuple[int, int, bytes]]:
         """Channel, time in ns and bytes of each message of a part."""
-        self._stream.seek(part.offset)
-        data = self._stream.read(part.length)
-        if len(data) != part.length:
-            raise ValueError(f"chunk at byte {part.offset} is cut off")
+        data = self._read(part.offset, part.length)
         content = memoryview(data)
         if part.is_chunk:
             if data[:1] != bytes([_CHUNK]):

@@ -59,3 +59,23 @@ def test_a_chunk_gives_what_it_states_or_is_refused(compression, stated):
     else:
         with pytest.raises(ValueError, match="expected"):
             bag_files._chunk_content(body)
+
+
+@pytest.mark.parametrize("where", ["record", "chunk index"])
+def test_an_mcap_file_that_states_more_than_it_holds_is_damaged(small_bags, small_bag, tmp_path, where):
+    path = small_bags.file_of(small_bag(frames=1).write(tmp_path / "bag"))
+    content = bytearray(path.read_bytes())
+    (summary,) = struct.unpack_from("<Q", content, len(content) - 28)
+    if where != "chunk index":
+        # The summary is said to begin far behind the end, and a record before it to reach there.
+        struct.pack_into("<Q", content, len(content) - 28, 2**50)
+    if where == "record":
+        struct.pack_into("<Q", content, 9, 2**45)
+    if where == "chunk index":
+        at = summary
+        while content[at] != 0x08:
+            at += 9 + struct.unpack_from("<Q", content, at + 1)[0]
+        struct.pack_into("<Q", content, at + 9 + 24, 2**45)
+    path.write_bytes(content)
+    with pytest.raises(BagError, match="damaged"):
+        read(path)

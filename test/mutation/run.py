@@ -246,7 +246,7 @@ def main(arguments):
     if results_path.exists():
         results = {(r := json.loads(line))["key"]: r for line in results_path.read_text().splitlines()}
     if chosen.again:
-        results = {key: r for key, r in results.items() if r["verdict"] == KILLED}
+        results = {key: r for key, r in results.items() if r["verdict"] != SURVIVED}
     tree = OUT / "tree"
     copy_tree(tree)
     known = know_tests(rooms, tree, OUT / f"tests-{name}.json")
