@@ -50,6 +50,10 @@ def evaluate(
     rows: Annotated[Path | None, typer.Option(help="Of --layouts: write a CSV row a scene and agent.")] = None,
     against: Annotated[Path | None, typer.Option(help="Of --layouts: rows of a run to compare with.")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Learned planner: FILE or 'shipped'; none: baselines.")] = None,
+    imitation: Annotated[
+        str | None,
+        typer.Option(help="Of --layouts: FILE whose imitation branch replaces --checkpoint's."),
+    ] = None,
     device: Annotated[str, typer.Option(help="torch device of the learned planner.")] = "cpu",
     metric: Annotated[Metric, typer.Option(help="v1: PDMS, v2: EPDMS.")] = Metric.V2,
     traffic: Annotated[
@@ -75,7 +79,9 @@ def evaluate(
             raise ValueError(f"expected one source of scenes: {SOURCES}, or --layouts A-B; got --layouts and another")
         agents = parse_agents(agent or [], file is not None)
         forgiving = human_filter is HumanFilter.FIXED
-        wanted = TownEvaluation(parse_layouts(layouts), scenes, seed, agents, file, forgiving)
+        wanted = TownEvaluation(
+            parse_layouts(layouts), scenes, seed, agents, file, forgiving, imitation=checkpoint_path(imitation)
+        )
         compared = baseline or (TownAgent.IMITATION if TownAgent.IMITATION in agents else agents[0]).value
         found = report_of(run_towns(wanted, workers or os.cpu_count() or 1, rows), compared, against)
         print_town_report(found, compared)

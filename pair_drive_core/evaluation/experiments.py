@@ -20,7 +20,7 @@ from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.evaluation.town_agents import TownAgent, plan_agents
 from pair_drive_core.models.bounds import AT_LEAST_ONE, Bound, require_bounds
 from pair_drive_core.models.checkpoint import load_checkpoint, save_checkpoint
-from pair_drive_core.models.diffusion_drive import DiffusionDrive, DiffusionDriveConfig, trajectory_anchors
+from pair_drive_core.models.diffusion_drive import DiffusionDriveConfig
 from pair_drive_core.models.ego_status import EgoStatusConfig
 from pair_drive_core.models.imitation_policies import ImitationPolicyConfig
 from pair_drive_core.models.pair_model import PairConfig, PairModel
@@ -221,8 +221,7 @@ def _train(
     samples = _shards(settings.train, settings.towns)
     model = PairModel(replace(settings.model, imitation=settings.policy(experiment.policy)))
     generator = torch.Generator().manual_seed(experiment.seed)
-    if isinstance(model.imitation, DiffusionDrive):
-        model.imitation.anchors.copy_(trajectory_anchors(samples.human, settings.anchors, generator))
+    model.imitation.prepare(samples.human, generator)
     formula = settings.model.reinforcement.reward.formula
     rewards = SimulatedRewards([samples.scene(i) for i in range(len(samples))], formula, progress)
     runner = FolderRunner(Path(settings.folder) / experiment.name, settings.save_every)

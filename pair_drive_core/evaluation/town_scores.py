@@ -16,6 +16,7 @@ from pair_drive_core.models.checkpoint import load_checkpoint
 from pair_drive_core.models.features import FeatureConfig, Features
 from pair_drive_core.models.pair_model import JoinConfig, PairModel
 from pair_drive_core.planning import pdm_references
+from pair_drive_core.policies.joining import join_models
 from pair_drive_core.scene import Scene
 from pair_drive_core.scoring import HumanFilter, Metric, PdmScores, score
 from pair_drive_core.training.town_shards import MomentConfig, moments_of_town
@@ -37,6 +38,8 @@ class TownEvaluation:
         seed: of traffic, daylight and the choice of moments.
         agents: who.
         checkpoint: of the learned agents.
+        imitation: whose imitation branch plans instead of the checkpoint's; the reinforcement branch is not trained
+            again (paper section 3.4). None takes the checkpoint's own.
         human_filter: whether EPDMS forgives what the human got wrong too.
         join: how the branches are joined; None takes the checkpoint's.
         simulated_s: life of each town.
@@ -50,6 +53,7 @@ class TownEvaluation:
     human_filter: bool = False
     join: JoinConfig | None = None
     simulated_s: float = 30.0
+    imitation: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.layouts or min(self.layouts) < 0 or len(set(self.layouts)) < len(self.layouts):
@@ -59,6 +63,8 @@ class TownEvaluation:
         learned = [agent.value for agent in self.agents if agent in LEARNED]
         if learned and self.checkpoint is None:
             raise ValueError(f"agents {', '.join(learned)}: expected a checkpoint, got none")
+        if self.imitation is not None and self.checkpoint is None:
+            raise ValueError("imitation: expected a checkpoint whose reinforcement branch follows it, got none")
 
     def jobs(self) -> list[TownJob]:
         """One a town."""
@@ -103,6 +109,8 @@ def score_town(job: TownJob) -> list[SceneRow]:
     model: PairModel | None = None
     if wanted.checkpoint is not None and LEARNED & set(wanted.agents):
         model = load_checkpoint(wanted.checkpoint).model
+        if wanted.imitation is not None:
+            model = join_models(load_checkpoint(wanted.imitation).model, model)
     config = MomentConfig(
         scenes_a_town=job.scenes,
         simulated_s=wanted.simulated_s,

@@ -152,6 +152,10 @@ class DiffusionDrive(ImitationPolicy):
         row = torch.arange(len(features), device=denoised.poses.device)
         return denoised.poses[row, denoised.logits.argmax(1)]
 
+    def prepare(self, human: Tensor, generator: torch.Generator) -> None:
+        """Find the anchors."""
+        self.anchors.copy_(trajectory_anchors(human, self.config.anchors, generator))
+
     def plans(self, bev: BevFeatures) -> Denoised:
         """All trajectories that the anchors become, without chance."""
         steps = self.steps()

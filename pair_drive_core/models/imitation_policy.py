@@ -37,6 +37,15 @@ class ImitationPolicy(nn.Module, ABC):
 
     backbone: BevBackbone | None
 
+    def prepare(self, human: Tensor, generator: torch.Generator) -> None:
+        """Take from the demonstrations, (S, 8, 3), what must be known before the first update; most need nothing.
+
+        Raises:
+            ValueError: if they hold no trajectory.
+        """
+        if len(human) < 1:
+            raise ValueError("expected at least one demonstration, got none")
+
     @abstractmethod
     def forward(self, features: Features) -> Tensor:
         """Plan for B moments.

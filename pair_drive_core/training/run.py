@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pair_drive_core.models.checkpoint import save_checkpoint
 from pair_drive_core.models.configuration import config_to_mapping
+from pair_drive_core.models.imagenet import load_imagenet
 from pair_drive_core.models.pair_model import PairModel, ReinforcementBranch
 from pair_drive_core.models.reward_world_model import RewardFormula
 from pair_drive_core.training.calibration import Calibration, calibrate_margin
@@ -86,6 +87,9 @@ def train(
     formula = settings.model.reinforcement.reward.formula
     rewards = SimulatedRewards(town.scenes, formula, progress)
     watch.note("references")
+    if settings.imagenet:
+        load_imagenet_into(model, Path(settings.imagenet))
+    model.imitation.prepare(town.samples.human, torch.Generator().manual_seed(settings.seed))
     train_imitation(model.imitation, town.samples, settings.imitation, generator, progress, runner)
     plans = imitation_plans(model.imitation, town.samples)
     watch.note("imitation")
@@ -111,6 +115,13 @@ def train(
     calibrations = {"reward model": before, "reinforcement": margins}
     save_checkpoint(path, model, _description(settings, command, calibrations, results, watch.seconds))
     return TrainingReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
+
+
+def load_imagenet_into(model: PairModel, path: Path) -> None:
+    """Let the camera encoders of both branches start from ImageNet's weights."""
+    for backbone in (model.imitation.backbone, model.reinforcement.backbone):
+        if backbone is not None:
+            load_imagenet(backbone.camera, path)
 
 
 def keep_better(

@@ -39,6 +39,7 @@ class TrainingSettings:
         imitation: training of the imitation branch.
         reward_model: training of the reward world model, before reinforcement.
         reinforcement: training of the tree sampler.
+        imagenet: file of ResNet weights with torchvision's names that the camera encoders start from; empty for none.
         trainer: precision, processes, states on disk.
     """
 
@@ -53,6 +54,7 @@ class TrainingSettings:
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     reward_model: RewardModelTrainingConfig = field(default_factory=RewardModelTrainingConfig)
     reinforcement: ReinforcementTrainingConfig = field(default_factory=ReinforcementTrainingConfig)
+    imagenet: str = ""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {"seed": AT_LEAST_ZERO, "threads": Bound(1, 1024)}
