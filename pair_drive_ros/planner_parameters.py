@@ -83,6 +83,7 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
     _guard("max_reverse_speed_mps", 20.0, "Plans that reverse faster than this are refused [m/s]."),
     _guard("max_acceleration_mps2", 30.0, "Plans that accelerate more are refused [m/s^2]."),
     _guard("max_deceleration_mps2", 30.0, "Plans that brake more are refused [m/s^2]."),
+    _guard("max_jerk_mps3", 100.0, "Plans whose acceleration changes faster are refused [m/s^3]."),
     _guard("max_lateral_acceleration_mps2", 30.0, "Plans that turn harder are refused [m/s^2]."),
     _guard("max_curvature_per_m", 2.0, "Plans that turn tighter are refused [1/m]."),
     _guard("max_standing_turn_rad", 6.3, "Plans that turn by more than their length allows are refused [rad]."),

@@ -27,6 +27,7 @@ class GuardLimits:
         max_reverse_speed_mps: likewise, backwards.
         max_acceleration_mps2: change of speed between steps, speeding up.
         max_deceleration_mps2: likewise, slowing down.
+        max_jerk_mps3: change of that change, either way: no plan speeds up and brakes in turns.
         max_lateral_acceleration_mps2: speed times heading rate.
         max_curvature_per_m: change of heading a metre, on steps long enough to tell.
         max_standing_turn_rad: change of heading, over any part of the plan, beyond what its length and the greatest
@@ -42,6 +43,7 @@ class GuardLimits:
     max_reverse_speed_mps: float = 1.0
     max_acceleration_mps2: float = 8.0
     max_deceleration_mps2: float = 10.0
+    max_jerk_mps3: float = 30.0
     max_lateral_acceleration_mps2: float = 8.0
     max_curvature_per_m: float = 0.35
     max_standing_turn_rad: float = 0.5
@@ -98,6 +100,7 @@ def guard_violations(poses: Tensor, status: EgoStatus, limits: GuardLimits, inte
         ("reverse speed", -speed, limits.max_reverse_speed_mps, "m/s"),
         ("acceleration", change, limits.max_acceleration_mps2, "m/s^2"),
         ("deceleration", -change, limits.max_deceleration_mps2, "m/s^2"),
+        ("jerk", (change.diff() / interval_s).abs(), limits.max_jerk_mps3, "m/s^3"),
         ("lateral acceleration", lateral.abs(), limits.max_lateral_acceleration_mps2, "m/s^2"),
         ("curvature", curvature.abs(), limits.max_curvature_per_m, "1/m"),
         ("turn on the spot", _standing_turn(step, turn, limits), limits.max_standing_turn_rad, "rad"),

@@ -101,17 +101,19 @@ def first_contact(path: Polyline, points: PointArray, limits: LookLimits) -> Con
 
 def _way_of_points_above_ground(path: Polyline, points: PointArray, limits: LookLimits) -> FloatArray:
     """(N,) way along the path of those points that are within the vehicle's width and height; m."""
-    near = points[(np.abs(points[:, :2]) < _REACH_M).all(axis=1) & (points[:, 2] > -_REACH_M * limits.ground_slope)]
-    inside = (
-        (near[:, 0] > -PACIFICA.rear_length_m)
-        & (near[:, 0] < PACIFICA.front_length_m)
-        & (np.abs(near[:, 1]) < 0.5 * PACIFICA.width_m)
-    )
-    near = near[~inside & (near[:, 0] > 0.0)].astype(np.float64)
     ways = np.arange(0.0, min(path.length_m, _REACH_M), _SPACING_M)
-    if near.shape[0] == 0 or ways.size < 2:
+    if ways.size < 2:
         return np.zeros(0)
     line = path.interpolate(torch.from_numpy(ways)).numpy()
+    # Most points are nowhere near the path: what can be told without looking for the nearest place on it is told first.
+    (x_least, y_least), (x_most, y_most) = line[:, :2].min(0) - _NEIGHBOURHOOD_M, line[:, :2].max(0) + _NEIGHBOURHOOD_M
+    x, y, z = points[:, 0], points[:, 1], points[:, 2]
+    ahead = (x > max(x_least, 0.0)) & (x < min(x_most, _REACH_M))
+    beside = (y > max(y_least, -_REACH_M)) & (y < min(y_most, _REACH_M))
+    inside = (x < PACIFICA.front_length_m) & (np.abs(y) < 0.5 * PACIFICA.width_m)
+    near = points[ahead & beside & ~inside & (z > -_REACH_M * limits.ground_slope)].astype(np.float64)
+    if near.shape[0] == 0:
+        return np.zeros(0)
     offset, index = cKDTree(line[:, :2]).query(near[:, :2], distance_upper_bound=_NEIGHBOURHOOD_M)
     close = np.isfinite(offset)
     near, index = near[close], index[close]

@@ -124,7 +124,10 @@ class LidarSweep:
         turn, back = float(then[2] - now[2]), -float(now[2])
         offset = _rotation(back) @ (np.asarray(then[:2]) - np.asarray(now[:2]))
         points = self.points.copy()
-        points[:, :2] = self.points[:, :2] @ _rotation(turn).T.astype(np.float32) + offset.astype(np.float32)
+        cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        x, y = self.points[:, 0], self.points[:, 1]
+        points[:, 0] = cos * x - sin * y + np.float32(offset[0])
+        points[:, 1] = sin * x + cos * y + np.float32(offset[1])
         return LidarSweep(points, self.time_us)
 
 

@@ -66,6 +66,12 @@ def test_jumps_of_speed_are_refused(speeds, name):
     assert found.startswith(f"{name} 1") and found.endswith("at 1.5 s")
 
 
+def test_speeding_up_and_braking_in_turns_is_refused():
+    assert violations(along([8, 8, 11, 8, 11, 8, 11, 8]), 8.0) == []
+    (found,) = violations(along([8, 8, 11.9, 8, 11.9, 8, 8, 8]), 8.0)
+    assert found == "jerk 31.20 m/s^3 above 30.0 at 1.0 s"
+
+
 def test_turning_tighter_than_a_car_can_is_refused():
     assert any("curvature" in found for found in violations(along([2.0] * 8, torch.arange(1, 9) * 0.6), 2.0))
 

@@ -73,7 +73,9 @@ def cloud_points(message: PointCloudLike) -> npt.NDArray[np.float32]:
     for column, name in enumerate(names):
         values = cloud[name].reshape(-1)
         points[:, column] = _intensity(values) if name == "intensity" else _metres(values)
-    return points[np.isfinite(points).all(axis=1)]
+    # Intensities are finite by now; a column at a time is several times faster than the rows of all four.
+    finite = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1]) & np.isfinite(points[:, 2])
+    return points if finite.all() else points[finite]
 
 
 def _check_fields(fields: dict[str, Any], step: int) -> None:
