@@ -13,7 +13,7 @@ from pair_drive_core.models.bounds import AT_LEAST_ZERO, Bound
 from pair_drive_core.models.diffusion_drive import DiffusionDriveConfig
 from pair_drive_core.models.features import FeatureConfig
 from pair_drive_core.models.imitation_policies import ImitationPolicyConfig, build_imitation
-from pair_drive_core.models.reward_world_model import RewardModelConfig, RewardReader, build_reward_model
+from pair_drive_core.models.reward_world_model import RewardModelConfig, build_reward_model
 from pair_drive_core.models.transfuser import TransFuserConfig
 from pair_drive_core.models.tree_sampler import SamplerConfig, TreeSampler
 
@@ -33,10 +33,10 @@ class ReinforcementConfig:
     reward: RewardModelConfig = field(default_factory=RewardModelConfig)
 
     def __post_init__(self) -> None:
-        if self.reward.reader is RewardReader.LAYERS and self.backbone.world_width < 1:
+        if self.reward.reader.reads_layers and self.backbone.world_width < 1:
             raise ValueError(
-                f"reward.reader 'layers' reads imagined layers: expected backbone.world_width > 0, got "
-                f"{self.backbone.world_width}"
+                f"reward.reader {self.reward.reader.value!r} reads imagined layers: expected backbone.world_width > 0, "
+                f"got {self.backbone.world_width}"
             )
 
 

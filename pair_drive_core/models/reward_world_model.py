@@ -76,6 +76,13 @@ class RewardReader(str, Enum):
     """Features under five points of the footprint, attention to the BEV tokens."""
     LAYERS = "layers"
     """Imagined layers under the footprint, at the time of each pose."""
+    BOTH = "both"
+    """Imagined layers and, for what they do not say, features and tokens."""
+
+    @property
+    def reads_layers(self) -> bool:
+        """Whether the backbone must imagine layers."""
+        return self is not RewardReader.TOKENS
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,10 @@ class RewardModelConfig:
     Attributes:
         formula: the metric that it predicts.
         reader: how it reads trajectories.
-        width: token width; of `LAYERS`, numbers that each pose is summed up in.
-        heads: attention heads of the look at F_BEV (`TOKENS`).
+        width: token width; of layers, numbers that each pose is summed up in.
+        heads: attention heads of the look at F_BEV (`TOKENS`, `BOTH`).
         hidden: width of the trunk in front of the heads.
-        substeps: readings a pose (`LAYERS`).
+        substeps: readings a pose (`LAYERS`, `BOTH`).
     """
 
     formula: RewardFormula = RewardFormula.PDMS
@@ -176,13 +183,14 @@ class LayerRewardModel(RewardWorldModel):
 
     status_scale: Tensor
 
-    def __init__(self, config: RewardModelConfig, range_m: float, ahead_m: float = 0.0) -> None:
+    def __init__(self, config: RewardModelConfig, range_m: float, ahead_m: float = 0.0, feature_size: int = 0) -> None:
+        """`feature_size`: numbers a trajectory that somebody else reads and hands to `judge`."""
         super().__init__(config.formula)
         self.reading = WorldReading(range_m, ahead_m, config.substeps)
         self.pose = nn.Sequential(
             nn.Linear(READING_SIZE, config.width), nn.ReLU(), nn.Linear(config.width, config.width), nn.ReLU()
         )
-        known = self.reading.steps * config.width + SUMMARY_SIZE + STATUS_SIZE + 1
+        known = self.reading.steps * config.width + feature_size + SUMMARY_SIZE + STATUS_SIZE + 1
         self.trunk = nn.Sequential(
             nn.Linear(known, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
         )
@@ -195,14 +203,44 @@ class LayerRewardModel(RewardWorldModel):
         Raises:
             ValueError: if no layers were imagined.
         """
+        return self.judge(bev, poses, ())
+
+    def judge(self, bev: BevFeatures, poses: Tensor, features: tuple[Tensor, ...]) -> Tensor:
+        """(B, K, S) logits from the layers and further numbers of each trajectory, each (B, K, F)."""
         if bev.layers is None or bev.best_progress is None:
             raise ValueError("the reward model reads imagined layers: expected some in F_BEV, got none")
         readings, summary = self.reading(bev.layers, poses)
         known = torch.cat((bev.status * self.status_scale, bev.best_progress.unsqueeze(1)), dim=1)
         everywhere = known.unsqueeze(1).expand(-1, poses.shape[1], -1)
         summed_up = self.pose(readings).flatten(2)
-        logits: Tensor = self.sub_score_heads(self.trunk(torch.cat((summed_up, summary, everywhere), dim=-1)))
+        everything = torch.cat((summed_up, *features, summary, everywhere), dim=-1)
+        logits: Tensor = self.sub_score_heads(self.trunk(everything))
         return logits
+
+
+class LayerAndTokenRewardModel(LayerRewardModel):
+    """Reads the imagined layers and, beside them, what `TokenRewardModel` looks at (`RewardReader.BOTH`)."""
+
+    def __init__(
+        self, config: RewardModelConfig, memory_width: int, bev_channels: int, range_m: float, ahead_m: float = 0.0
+    ) -> None:
+        super().__init__(config, range_m, ahead_m, config.width * (PLAN_STEPS + 1))
+        self.encoder = TrajectoryEncoder(config.width, bev_channels, range_m, ahead_m)
+        self.norm = nn.LayerNorm(config.width)
+        self.look = nn.MultiheadAttention(
+            config.width, config.heads, batch_first=True, kdim=memory_width, vdim=memory_width
+        )
+
+    def forward(self, bev: BevFeatures, poses: Tensor) -> Tensor:
+        """(B, K, S) logits; see `RewardWorldModel`.
+
+        Raises:
+            ValueError: if no layers were imagined.
+        """
+        tokens = self.encoder(bev.bev_map, poses)
+        query = self.norm(tokens).flatten(1, 2)
+        tokens = tokens + self.look(query, bev.tokens, bev.tokens, need_weights=False)[0].reshape_as(tokens)
+        return self.judge(bev, poses, (tokens.flatten(2),))
 
 
 def build_reward_model(
@@ -211,4 +249,6 @@ def build_reward_model(
     """The reward world model of a configuration."""
     if config.reader is RewardReader.LAYERS:
         return LayerRewardModel(config, range_m, ahead_m)
+    if config.reader is RewardReader.BOTH:
+        return LayerAndTokenRewardModel(config, memory_width, bev_channels, range_m, ahead_m)
     return TokenRewardModel(config, memory_width, bev_channels, range_m, ahead_m)

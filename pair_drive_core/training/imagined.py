@@ -23,26 +23,39 @@ class ImaginedSamples:
         best_progress: (S,), in `PROGRESS_SCALE_M`.
         status: (S, 8), as in `Features`.
         plans: (S, 8, 3), the imitation plans of the same moments.
+        bev_map: (S, C, h, w) float16, as in `BevFeatures`; C is 0 where nobody reads it.
+        tokens: (S, N + 1, D) float16, as in `BevFeatures`; D is 0 where nobody reads them.
     """
 
     layers: Tensor
     best_progress: Tensor
     status: Tensor
     plans: Tensor
+    bev_map: Tensor
+    tokens: Tensor
 
     def __len__(self) -> int:
         """Number of moments."""
         return self.plans.shape[0]
 
     def bev(self, index: Tensor) -> BevFeatures:
-        """As much of F_BEV as a reward model that reads layers looks at."""
-        nothing = torch.zeros(len(index), 0)
-        return BevFeatures(nothing, nothing, self.status[index], self.layers[index].float(), self.best_progress[index])
+        """As much of F_BEV as the reward model looks at."""
+        return BevFeatures(
+            self.bev_map[index].float(),
+            self.tokens[index].float(),
+            self.status[index],
+            self.layers[index].float(),
+            self.best_progress[index],
+        )
 
 
 @torch.inference_mode()
 def imagine_all(
-    network: TransFuser, samples: ShardSamples, batch_size: int = 32, progress: Progress = silent
+    network: TransFuser,
+    samples: ShardSamples,
+    batch_size: int = 32,
+    with_features: bool = False,
+    progress: Progress = silent,
 ) -> ImaginedSamples:
     """Look at all moments once.
 
@@ -50,18 +63,19 @@ def imagine_all(
         network: imitation branch whose backbone has layers; put in evaluation mode.
         samples: inputs.
         batch_size: moments at a time.
+        with_features: whether to keep map and tokens as well (`RewardReader.BOTH`), which takes twice the memory.
         progress: is told of every batch.
     """
     network.eval()
-    layers: list[Tensor] = []
-    far: list[Tensor] = []
-    plans: list[Tensor] = []
+    kept = slice(None) if with_features else slice(0)
+    parts: list[tuple[Tensor, ...]] = []
     for index in ordered_batches(len(samples), batch_size):
         bev = network.backbone(samples.features(index))
         if bev.layers is None or bev.best_progress is None:
             raise ValueError("the backbone imagines no layers: expected world_width > 0, got 0")
-        layers.append(bev.layers.half())
-        far.append(bev.best_progress)
-        plans.append(network.decode(bev))
+        plans = network.decode(bev)
+        features = bev.bev_map[:, kept].half(), bev.tokens[..., kept].half()
+        parts.append((bev.layers.half(), bev.best_progress, plans, *features))
         progress("imagining", int(index[-1]) + 1, len(samples), {})
-    return ImaginedSamples(torch.cat(layers).clone(), torch.cat(far).clone(), samples.status, torch.cat(plans).clone())
+    layers, far, plans, bev_map, tokens = (torch.cat(column).clone() for column in zip(*parts, strict=True))
+    return ImaginedSamples(layers, far, samples.status, plans, bev_map, tokens)

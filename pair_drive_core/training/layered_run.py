@@ -104,7 +104,7 @@ class LayeredSettings:
     @property
     def reads_layers(self) -> bool:
         """Whether the reward model learns to read what the backbone imagines."""
-        return self.model.reinforcement.reward.reader is RewardReader.LAYERS
+        return self.model.reinforcement.reward.reader.reads_layers
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,10 @@ def teach_reading(
     model: PairModel, samples: ShardSamples, settings: LayeredSettings, progress: Progress = silent
 ) -> list[float]:
     """Train the reward model of a model whose backbone is trained; answers its loss by epoch."""
-    imagined = imagine_all(transfuser_of(model), samples, progress=progress)
-    formula = settings.model.reinforcement.reward.formula
+    reward = settings.model.reinforcement.reward
+    with_features = reward.reader is RewardReader.BOTH
+    imagined = imagine_all(transfuser_of(model), samples, with_features=with_features, progress=progress)
+    formula = reward.formula
     candidates = score_candidates(samples, imagined.plans, formula, settings.candidates, progress)
     generator = torch.Generator().manual_seed(settings.seed)
     return train_reading(model.reinforcement.reward, imagined, candidates, settings.reading, generator, progress)

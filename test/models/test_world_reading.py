@@ -1,10 +1,18 @@
 """Layers read under trajectories, and a reward model that learns from true ones."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from pair_drive_core.models.bev_backbone import BevFeatures
-from pair_drive_core.models.reward_world_model import LayerRewardModel, RewardFormula, RewardModelConfig, RewardReader
+from pair_drive_core.models.reward_world_model import (
+    LayerRewardModel,
+    RewardFormula,
+    RewardModelConfig,
+    RewardReader,
+    build_reward_model,
+)
 from pair_drive_core.models.world_layers import BINARY_LAYERS, LAYERS, WorldLayer
 from pair_drive_core.models.world_reading import POINTS, READING_SIZE, SUMMARY_SIZE, WorldReading, refined_poses
 
@@ -106,5 +114,31 @@ def test_a_model_learns_from_true_layers_who_collides():
 def test_without_layers_it_says_so():
     model = LayerRewardModel(RewardModelConfig(reader=RewardReader.LAYERS), REACH, AHEAD)
     bev = BevFeatures(torch.zeros(1, 0), torch.zeros(1, 0), torch.zeros(1, 8))
+    with pytest.raises(ValueError, match="expected some in F_BEV, got none"):
+        model.predict(bev, straight(5.0))
+
+
+def test_a_reader_of_both_looks_at_layers_map_and_tokens():
+    torch.manual_seed(0)
+    config = RewardModelConfig(RewardFormula.EPDMS, RewardReader.BOTH, width=16, heads=2, hidden=32)
+    model = build_reward_model(config, memory_width=12, bev_channels=3, range_m=REACH, ahead_m=AHEAD)
+    size = empty().shape[-1]
+    bev = BevFeatures(
+        torch.rand(1, 3, size, size), torch.rand(1, 5, 12), torch.zeros(1, 8), torch.rand_like(empty()), torch.ones(1)
+    )
+    said = model(bev, straight(5.0))
+    changes = {
+        "layers": dataclasses.replace(bev, layers=bev.layers.flip(1)),
+        "map": dataclasses.replace(bev, bev_map=bev.bev_map + 1.0),
+        "tokens": dataclasses.replace(bev, tokens=bev.tokens.flip(1, 2)),
+        "progress": dataclasses.replace(bev, best_progress=torch.zeros(1)),
+    }
+    for name, changed in changes.items():
+        assert not torch.allclose(model(changed, straight(5.0)), said), name
+
+
+def test_a_reader_of_both_needs_layers_too():
+    model = build_reward_model(RewardModelConfig(reader=RewardReader.BOTH), 12, 3, REACH, AHEAD)
+    bev = BevFeatures(torch.zeros(1, 3, 8, 8), torch.zeros(1, 5, 12), torch.zeros(1, 8))
     with pytest.raises(ValueError, match="expected some in F_BEV, got none"):
         model.predict(bev, straight(5.0))

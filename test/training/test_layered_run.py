@@ -11,7 +11,7 @@ from pair_drive_core.models.configuration import config_from_mapping
 from pair_drive_core.models.features import Features
 from pair_drive_core.models.presets import tiny_config
 from pair_drive_core.training.candidate_scores import CandidateConfig
-from pair_drive_core.training.layered_run import LayeredSettings, TownRange, train_layered
+from pair_drive_core.training.layered_run import LayeredSettings, TownRange, teach_reading, train_layered
 from pair_drive_core.training.loop import Loop, LoopFiles
 from pair_drive_core.training.perception import PerceptionConfig, PerceptionTask
 from pair_drive_core.training.reading import ReadingConfig
@@ -73,6 +73,18 @@ def test_a_checkpoint_comes_out_and_plans(settings, report):
     assert low <= pair.gain_epdms[0] <= high
     imitation, branch = loaded.model.imitation.backbone, loaded.model.reinforcement.backbone
     assert all(torch.equal(a, b) for a, b in zip(imitation.parameters(), branch.parameters(), strict=True))
+
+
+def test_a_reward_model_that_reads_both_learns_from_the_same_moments(settings, report):
+    reward = dataclasses.replace(settings.model.reinforcement.reward, reader=RewardReader.BOTH, heads=2)
+    reinforcement = dataclasses.replace(settings.model.reinforcement, reward=reward)
+    both = dataclasses.replace(settings, model=dataclasses.replace(settings.model, reinforcement=reinforcement))
+    torch.manual_seed(0)
+    model = PairModel(both.model)
+    before = model.reinforcement.reward.look.in_proj_bias.clone()
+    losses = teach_reading(model, ShardSamples.of_folder(Path(settings.folder) / "train"), both)
+    assert len(losses) == settings.reading.epochs
+    assert not torch.equal(model.reinforcement.reward.look.in_proj_bias, before)
 
 
 def test_a_killed_training_ends_like_one_that_was_not(settings, report, tmp_path):
