@@ -44,7 +44,7 @@ def marginal(run, few, many):
 def show(name, start, a_scene, scenes, official):
     """A row of the table; official is its own (wall, CPU) of all scenes."""
     whole = [s + scenes * each for s, each in zip(start, a_scene, strict=True)]
-    ratios = " ".join(f"{o / w:6.0f} x" for o, w in zip(official, whole, strict=True)) if official else ""
+    ratios = " ".join(f"{o / w:6.0f} x" for o, w in zip(official[:2], whole, strict=True)) if official else ""
     bare = " ".join(f"{o / each:6.0f} x" for o, each in zip(official[2:], a_scene, strict=True)) if official else ""
     text = " ".join(f"{s:8.1f} {1e3 * each:9.2f} {w:9.1f}" for s, each, w in zip(start, a_scene, whole, strict=True))
     print(f"{name:34s} {text}  {ratios}  {bare}", flush=True)

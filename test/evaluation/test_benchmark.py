@@ -3,8 +3,10 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -14,6 +16,7 @@ from pair_drive_core.datasets.cache.builder import build_scene_cache
 from pair_drive_core.datasets.cache.jobs import CacheSettings
 from pair_drive_core.datasets.cache.scene_cache import SceneCache
 from pair_drive_core.datasets.errors import DatasetError
+from pair_drive_core.datasets.navsim.blobs import encode_jpeg, read_jpeg
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders
 from pair_drive_core.datasets.navsim.log import NavsimLog
 from pair_drive_core.datasets.navsim.log_file import read_log, write_log
@@ -118,6 +121,22 @@ def test_towns_are_always_the_same():
     assert first[0].log_name == first[1].log_name
     with pytest.raises(SceneError, match="at least one"):
         next(town_scenes(TownSplit.VAL, 0))
+
+
+def test_a_missing_and_a_torn_picture_leave_out_their_scenes_alone(tmp_path):
+    """On request; the other scenes are scored, and the files are named."""
+    whole, first, second = town_scenes(TownSplit.TEST, 3)
+    gone, torn = tmp_path / "gone.jpg", tmp_path / "torn.jpg"
+    torn.write_bytes(encode_jpeg(np.zeros((64, 64, 3), dtype=np.uint8))[:100])
+    scenes = [replace(first, sense=partial(read_jpeg, gone)), whole, replace(second, sense=partial(read_jpeg, torn))]
+    with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
+        run_benchmark(scenes, learned=Copycat())
+    skipped = []
+    report = run_benchmark(scenes, learned=Copycat(), skipped=skipped)
+    assert report.scenes == 1
+    assert [row.token for row in report.planners[0].rows] == [whole.scene.token]
+    assert [entry.token for entry in skipped] == [first.scene.token, second.scene.token]
+    assert ("gone.jpg" in skipped[0].problem, "torn.jpg" in skipped[1].problem) == (True, True)
 
 
 def test_what_is_missing_is_named(dataset):

@@ -360,6 +360,27 @@ def test_torn_logs_missing_pictures_and_odd_scenes(data, straight, tmp_path):
     assert "1 scenes with all-zero driving command" in output
 
 
+@pytest.mark.parametrize("metric", ["v1", "v2"])
+def test_a_set_with_gaps_has_the_official_mean(data, tmp_path, metric):
+    """A frame that is missing, a jump of the stamps, a command of zeros: the devkit scores them all, and so do we."""
+    root = shutil.copytree(data, tmp_path / "data")
+    for number, path in enumerate(sorted((root / "navsim_logs" / "test").glob("*.pkl"))):
+        log = read_log(path)
+        frames = [replace(f, oddities=(NO_COMMAND,) if f.frame_idx == 4 else ()) for f in log.frames]
+        if number == 0:
+            late = (replace(f, timestamp_us=f.timestamp_us + 900_000) for f in frames[14:])
+            frames = [*frames[:14], *late]
+        else:
+            frames = [f for f in frames if f.frame_idx != len(frames) - 3]
+        write_log(NavsimLog(log.name, tuple(frames)), path)
+    plans = OFFICIAL / "submission.pkl"
+    output = run(command(root, plans, "--metric", metric, "--csv", tmp_path / "a.csv"))
+    assert "5 scenes with time gap between frames" in output
+    assert "2 scenes with all-zero driving command" in output
+    official = (OFFICIAL / f"{metric}_gaps_constant_velocity.csv").read_text()
+    assert_same_table((tmp_path / "a.csv").read_text(), official)
+
+
 def test_a_bootstrap_interval_holds_the_mean():
     values = torch.rand(200, generator=torch.Generator().manual_seed(1)).tolist()
     low, high = bootstrap_interval(values)
