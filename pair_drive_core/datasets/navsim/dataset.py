@@ -15,8 +15,8 @@ from pair_drive_core.datasets.navsim.flaw_labels import FLAW_FOLDER, with_flaw_l
 from pair_drive_core.datasets.navsim.log import NavsimFrame, NavsimLog
 from pair_drive_core.datasets.navsim.log_file import read_log
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter
-from pair_drive_core.datasets.navsim.scenes import LIDAR_AGES_S, build_agent_input, build_scene, oddities
-from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, Scene, SceneError
+from pair_drive_core.datasets.navsim.scenes import LIDAR_AGES_S, build_agent_input, build_scene, demonstration, oddities
+from pair_drive_core.scene import FRONT_CAMERAS, AgentInput, Scene, SceneError, Trajectory
 
 _OPEN_LOGS = 4
 
@@ -104,6 +104,11 @@ class SceneWindow:
     def token(self) -> str:
         """Name of the scene."""
         return self.now.token
+
+    @property
+    def human(self) -> Trajectory:
+        """What was driven after t0; needs no map."""
+        return demonstration(self.frames[self.history_frames - 1 :])
 
     @property
     def oddities(self) -> tuple[str, ...]:

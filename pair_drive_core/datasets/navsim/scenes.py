@@ -91,7 +91,7 @@ def build_scene(
         lights=parts.lights,
         lanes=parts.lanes,
         planner_lights=parts.planner_lights,
-        human=_human(future) if demonstrated else None,
+        human=demonstration(future) if demonstrated else None,
         vehicle=vehicle,
         flaws=now.flaws if demonstrated else (),
     )
@@ -211,7 +211,8 @@ def _route_ids(frame: NavsimFrame) -> list[int]:
         raise SceneError(f"frame {frame.token}: expected roadblock ids that are numbers ({error})") from error
 
 
-def _human(frames: Sequence[NavsimFrame]) -> Trajectory:
+def demonstration(frames: Sequence[NavsimFrame]) -> Trajectory:
+    """What was driven after the first of the frames: as many poses as a plan has."""
     poses = _history(frames[: PLAN_STEPS + 1]).pose
     return Trajectory(relative_se2(poses[0], poses[1:]))
 
