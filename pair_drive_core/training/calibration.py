@@ -10,7 +10,7 @@ import torch
 from pair_drive_core.models.pair_model import JoinConfig, PairModel
 from pair_drive_core.policies.parallel import plan_batch
 from pair_drive_core.training.reward_source import RewardSource
-from pair_drive_core.training.samples import DrivingSamples, ordered_batches
+from pair_drive_core.training.samples import Samples, ordered_batches
 
 MARGINS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 """Margins that are tried; 0 is the paper's."""
@@ -36,7 +36,7 @@ class Calibration:
 
 @torch.inference_mode()
 def calibrate_margin(
-    model: PairModel, samples: DrivingSamples, rewards: RewardSource, margins: Sequence[float] = MARGINS
+    model: PairModel, samples: Samples, rewards: RewardSource, margins: Sequence[float] = MARGINS
 ) -> Calibration:
     """Try margins on scenes that neither branch was trained on, nor is reported on.
 

@@ -13,7 +13,7 @@ from pair_drive_core.datasets.errors import DatasetError
 from pair_drive_core.datasets.navsim.dataset import NavsimDataset, NavsimFolders, SceneWindow
 from pair_drive_core.datasets.navsim.scene_filter import read_split
 from pair_drive_core.models.bev_backbone import BevBackbone, BevFeatures
-from pair_drive_core.models.features import FeatureConfig, Features, build_features
+from pair_drive_core.models.features import FeatureConfig, Features, build_features, status_vector
 from pair_drive_core.models.reward_world_model import RewardFormula
 from pair_drive_core.scene import Scene
 from pair_drive_core.training.bev_targets import bev_loss, paint_bev
@@ -42,6 +42,34 @@ class NavsimDataConfig:
         return NavsimDataset(folders, split.scene_filter)
 
 
+@dataclass(frozen=True)
+class NavsimTrainingData:
+    """The data set that a training takes instead of towns.
+
+    Attributes:
+        root: of the data set, in the devkit's layout.
+        train: file of the benchmark that is learnt from, such as `train_test_split/navtrain.yaml`.
+        calibration: of the one that finds the margin.
+        held_out: of the one that is reported on.
+        maps: folder of the maps; empty means `maps` in `root`.
+    """
+
+    root: str = ""
+    train: str = ""
+    calibration: str = ""
+    held_out: str = ""
+    maps: str = ""
+
+    def __post_init__(self) -> None:
+        lacking = [name for name in ("root", "train", "calibration", "held_out") if not getattr(self, name)]
+        if lacking:
+            raise ValueError(f"expected values for {', '.join(lacking)}, got none")
+
+    def samples(self, split: str, features: FeatureConfig) -> NavsimSamples:
+        """The moments of one of the benchmarks."""
+        return NavsimSamples(NavsimDataConfig(self.root, split, self.maps).open(), features)
+
+
 class NavsimSamples:
     """Moments of a data set, in the order of its logs; see `Samples`.
 
@@ -59,20 +87,28 @@ class NavsimSamples:
         self._places: list[tuple[Path, int]] = []
         tokens: list[str] = []
         human: list[Tensor] = []
+        status: list[Tensor] = []
         for windows in dataset.by_log():
             for number, window in enumerate(windows):
                 self._places.append((window.log_path, number))
                 tokens.append(window.token)
                 human.append(window.human.poses.float())
+                now = dataset.agent_input(window, cameras=(), with_lidar=False).now
+                status.append(status_vector(now))
         if not human:
             raise DatasetError(dataset.folders.logs, "expected at least one scene to learn from, got none")
         self.tokens = tuple(tokens)
-        self._human = torch.stack(human)
+        self._human, self._status = torch.stack(human), torch.stack(status)
 
     @property
     def human(self) -> Tensor:
         """(S, 8, 3), the demonstrated trajectory, ego frame at t0; m, rad."""
         return self._human
+
+    @property
+    def status(self) -> Tensor:
+        """(S, 8), as in `Features`."""
+        return self._status
 
     def __len__(self) -> int:
         """Number of moments."""

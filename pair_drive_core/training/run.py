@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,16 @@ from pair_drive_core.models.reward_world_model import RewardFormula
 from pair_drive_core.training.calibration import Calibration, calibrate_margin
 from pair_drive_core.training.imitation import imitation_plans, train_imitation
 from pair_drive_core.training.loop import Runner, run_task
+from pair_drive_core.training.navsim_samples import StreamedRewards
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reinforcement import train_reinforcement
 from pair_drive_core.training.reward_model import train_reward_model
+from pair_drive_core.training.samples import Samples
 from pair_drive_core.training.schemes.parallel import copy_backbone
 from pair_drive_core.training.settings import TrainingSettings
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
 from pair_drive_core.training.town_evaluation import PlannerResult, evaluate
-from pair_drive_core.training.town_samples import collect_town_samples
+from pair_drive_core.training.town_samples import TownDataConfig, collect_town_samples
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,10 @@ def train(
     model = PairModel(settings.model)
     branch, watch = model.reinforcement, _Watch()
 
-    town = collect_town_samples(settings.town, settings.model.features, settings.seed, progress, "town")
-    calibration = collect_town_samples(
-        settings.calibration, settings.model.features, settings.seed, progress, "calibration"
-    )
-    held_out = collect_town_samples(settings.held_out, settings.model.features, settings.seed, progress, "held-out")
+    town, calibration, held_out = _moments(settings, progress)
     watch.note("scenes")
     formula = settings.model.reinforcement.reward.formula
-    rewards = SimulatedRewards(town.scenes, formula, progress)
+    rewards = town.rewards(formula, progress)
     watch.note("references")
     if settings.imagenet:
         load_imagenet_into(model, Path(settings.imagenet))
@@ -97,7 +96,7 @@ def train(
         raise ValueError("copy_backbone: expected the same backbone in both branches, got different ones")
     train_reward_model(branch, town.samples, plans, rewards, settings.reward_model, generator, progress, runner)
     watch.note("reward model")
-    calibration_rewards = SimulatedRewards(calibration.scenes, formula)
+    calibration_rewards = calibration.rewards(formula)
     before = calibrate_margin(model, calibration.samples, calibration_rewards)
     weights_before = deepcopy(branch.state_dict())
     train_reinforcement(branch, town.samples, plans, rewards, settings.reinforcement, generator, progress, runner)
@@ -106,15 +105,42 @@ def train(
     margins = calibrate_margin(model, calibration.samples, calibration_rewards)
     kept = keep_better(branch, weights_before, before, margins)
     model.config = replace(model.config, join=replace(model.config.join, margin=kept.best_margin))
-    results = {
-        metric.value: evaluate(model, held_out.samples, SimulatedRewards(held_out.scenes, metric))
-        for metric in RewardFormula
-    }
+    results = {metric.value: evaluate(model, held_out.samples, held_out.rewards(metric)) for metric in RewardFormula}
     watch.note("evaluation")
     path = Path(settings.checkpoint)
     calibrations = {"reward model": before, "reinforcement": margins}
     save_checkpoint(path, model, _description(settings, command, calibrations, results, watch.seconds))
     return TrainingReport(path, results, watch.seconds, sum(p.numel() for p in model.parameters()))
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Moments and where they are scored."""
+
+    samples: Samples
+    rewards: Callable[..., SimulatedRewards | StreamedRewards]
+
+
+def _moments(settings: TrainingSettings, progress: Progress) -> tuple[_Moments, _Moments, _Moments]:
+    """To learn from, to find the margin on, to report on."""
+    features, data = settings.model.features, settings.navsim
+    if data is not None:
+
+        def streamed(split: str) -> _Moments:
+            samples = data.samples(split, features)
+            return _Moments(samples, lambda formula, _=silent: StreamedRewards(samples, formula))
+
+        return streamed(data.train), streamed(data.calibration), streamed(data.held_out)
+
+    def made(config: TownDataConfig, stage: str) -> _Moments:
+        town = collect_town_samples(config, features, settings.seed, progress, stage)
+        return _Moments(town.samples, partial(SimulatedRewards, town.scenes))
+
+    return (
+        made(settings.town, "town"),
+        made(settings.calibration, "calibration"),
+        made(settings.held_out, "held-out"),
+    )
 
 
 def load_imagenet_into(model: PairModel, path: Path) -> None:

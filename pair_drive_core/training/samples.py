@@ -22,6 +22,11 @@ class Samples(Protocol):
         """(S, 8, 3), the demonstrated trajectory, ego frame at t0; m, rad."""
         ...
 
+    @property
+    def status(self) -> Tensor:
+        """(S, 8), as in `Features`."""
+        ...
+
     def __len__(self) -> int:
         """Number of moments."""
         ...

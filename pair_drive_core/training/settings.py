@@ -16,6 +16,7 @@ from pair_drive_core.models.configuration import ConfigurationError, config_from
 from pair_drive_core.models.pair_model import PairConfig
 from pair_drive_core.town.data.splits import TownSplit
 from pair_drive_core.training.imitation import ImitationConfig
+from pair_drive_core.training.navsim_samples import NavsimTrainingData
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig
 from pair_drive_core.training.town_samples import TownDataConfig
@@ -39,6 +40,7 @@ class TrainingSettings:
         imitation: training of the imitation branch.
         reward_model: training of the reward world model, before reinforcement.
         reinforcement: training of the tree sampler.
+        navsim: a NAVSIM data set that takes the place of all three; None takes towns.
         imagenet: file of ResNet weights with torchvision's names that the camera encoders start from; empty for none.
         trainer: precision, processes, states on disk.
     """
@@ -54,6 +56,7 @@ class TrainingSettings:
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     reward_model: RewardModelTrainingConfig = field(default_factory=RewardModelTrainingConfig)
     reinforcement: ReinforcementTrainingConfig = field(default_factory=ReinforcementTrainingConfig)
+    navsim: NavsimTrainingData | None = None
     imagenet: str = ""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 

@@ -12,7 +12,8 @@ from pair_drive_core.models.pair_model import JoinConfig, PairModel
 from pair_drive_core.models.reward_world_model import head_names
 from pair_drive_core.policies.parallel import plan_batch
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS
-from pair_drive_core.training.samples import DrivingSamples, ordered_batches
+from pair_drive_core.training.navsim_samples import StreamedRewards
+from pair_drive_core.training.samples import Samples, ordered_batches
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
 
 
@@ -31,7 +32,7 @@ class PlannerResult:
     displacement_m: float
 
 
-def constant_velocity(samples: DrivingSamples) -> Tensor:
+def constant_velocity(samples: Samples) -> Tensor:
     """(S, 8, 3): straight on at the present speed, NAVSIM's simplest baseline."""
     time = torch.arange(1, PLAN_STEPS + 1) * PLAN_INTERVAL_S
     plans = torch.zeros_like(samples.human)
@@ -41,7 +42,7 @@ def constant_velocity(samples: DrivingSamples) -> Tensor:
 
 @torch.inference_mode()
 def evaluate(
-    model: PairModel, samples: DrivingSamples, rewards: SimulatedRewards, config: JoinConfig | None = None
+    model: PairModel, samples: Samples, rewards: SimulatedRewards | StreamedRewards, config: JoinConfig | None = None
 ) -> dict[str, PlannerResult]:
     """Score the human, constant velocity, each branch's plan and the best leaf of the tree.
 
@@ -72,7 +73,9 @@ def evaluate(
     return {name: _result(plan, samples, rewards, batches) for name, plan in plans.items()}
 
 
-def _result(plans: Tensor, samples: DrivingSamples, rewards: SimulatedRewards, batches: list[Tensor]) -> PlannerResult:
+def _result(
+    plans: Tensor, samples: Samples, rewards: SimulatedRewards | StreamedRewards, batches: list[Tensor]
+) -> PlannerResult:
     scored = [rewards(index, plans[index].unsqueeze(1)) for index in batches]
     sub_scores = torch.cat([part.sub_scores for part in scored]).mean((0, 1))
     return PlannerResult(

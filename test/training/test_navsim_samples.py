@@ -13,9 +13,18 @@ from pair_drive_core.town.data.navsim_export import TownExport, export_towns
 from pair_drive_core.training.augmentation import AugmentationConfig
 from pair_drive_core.training.bev_targets import paint_bev
 from pair_drive_core.training.imitation import ImitationConfig, train_imitation
-from pair_drive_core.training.navsim_samples import NavsimDataConfig, NavsimSamples, StreamedRewards
+from pair_drive_core.training.navsim_samples import (
+    NavsimDataConfig,
+    NavsimSamples,
+    NavsimTrainingData,
+    StreamedRewards,
+)
 from pair_drive_core.training.optimisation import OptimiserConfig
+from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
+from pair_drive_core.training.reward_model import RewardModelTrainingConfig
+from pair_drive_core.training.run import train
 from pair_drive_core.training.samples import DrivingSamples
+from pair_drive_core.training.settings import TrainingSettings
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
 
 EXPORT = TownExport((20001,), 1, vehicles=1, seconds=9.0, width_px=480)
@@ -95,3 +104,20 @@ def test_a_data_set_without_scenes_is_refused(dataset):
     none = replace(dataset.scene_filter, tokens=("0" * 16,))
     with pytest.raises(DatasetError, match="expected at least one scene to learn from, got none"):
         NavsimSamples(NavsimDataset(dataset.folders, none), CONFIG)
+
+
+def test_a_whole_training_reads_a_data_set(dataset, tmp_path):
+    root = dataset.folders.maps.parent
+    split = str(next(root.rglob("train_test_split/towntest.yaml")))
+    settings = TrainingSettings(
+        checkpoint=str(tmp_path / "model.safetensors"),
+        model=tiny_config(group_size=5),
+        navsim=NavsimTrainingData(str(root), split, split, split),
+        imitation=ImitationConfig(epochs=1, batch_size=4),
+        reward_model=RewardModelTrainingConfig(epochs=1, batch_size=4, candidates=2),
+        reinforcement=ReinforcementTrainingConfig(epochs=1, batch_size=4, updates=1),
+    )
+    report = train(settings, "pair-drive train navsim.root=DIR")
+    assert 0.0 <= report.results["pdms"]["pair"].score <= report.results["pdms"]["best leaf"].score + 1e-6
+    with pytest.raises(ValueError, match="expected values for train, calibration, held_out, got none"):
+        NavsimTrainingData("DIR")
