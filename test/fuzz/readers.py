@@ -1,5 +1,6 @@
 """Every reader of strangers' bytes: valid files to start from, what may be done to them, what may come out."""
 
+import contextlib
 import importlib.util
 import json
 import lzma
@@ -22,6 +23,8 @@ import cv2
 import mutations
 import numpy as np
 import shapely
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
 from pair_drive_core.datasets.cache.codec import decode_scene, encode_scene
 from pair_drive_core.datasets.cache.scene_cache import PackedScene, Shard, read_shard, write_shard
@@ -33,8 +36,10 @@ from pair_drive_core.datasets.navsim.log_file import dump_log, read_log
 from pair_drive_core.datasets.navsim.metric_caches import FILE_NAME, CachedScene, read_metric_cache
 from pair_drive_core.datasets.navsim.scene_filter import SceneFilter, Split, read_split, write_split
 from pair_drive_core.datasets.navsim.synthetic_scenes import SyntheticScene, read_synthetic_scene
-from pair_drive_core.driving.messages import MessageError, cloud_points, compressed_image_rgb, image_rgb
+from pair_drive_core.driving.messages import MessageError, bag_messages, cloud_points, compressed_image_rgb, image_rgb
+from pair_drive_core.driving.messages.stamps import to_header
 from pair_drive_core.driving.planner_settings import PlannerSettings, read_parameter_file
+from pair_drive_core.evaluation.bag_reader import BagError, open_bag
 from pair_drive_core.models import Checkpoint, CheckpointError, ConfigurationError, load_checkpoint, save_checkpoint
 from pair_drive_core.models.pair_model import PairModel
 from pair_drive_core.models.presets import tiny_config
@@ -85,6 +90,8 @@ def all_readers(folder):
         _compressed_messages(),
         _parameters(),
         _splits(folder),
+        _recordings(folder, StoragePlugin.MCAP),
+        _recordings(folder, StoragePlugin.SQLITE3),
     )
     return {reader.name: reader for reader in made}
 
@@ -478,3 +485,40 @@ def _splits(folder):
     changes = (mutations.changed_text, mutations.damaged)
     errors = (DatasetError, FileNotFoundError)  # it may name another file, which is not there
     return Reader("split file", (b"\0".join(parts),), read, errors, Split, changes)
+
+
+def _recording(folder, storage, compression=None):
+    """A recording of a few messages, as the bytes of its one file."""
+    path = folder / f"{storage.name}{compression}".replace(".", "_").lower()
+    store = get_typestore(Stores.ROS2_JAZZY)
+    make = bag_messages(store)
+    writer = Writer(path, version=9, storage_plugin=storage)
+    if compression is not None:
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
+        kind = "std_msgs/msg/Header"
+        for name in ("/one", "/two"):
+            topic = writer.add_connection(name, kind, typestore=store)
+            for step in range(6):
+                message = to_header(make, 100_000 * step, name)
+                writer.write(topic, 10**8 * step, store.serialize_cdr(message, kind))
+    (file,) = [file for file in path.iterdir() if file.name != "metadata.yaml"]
+    return file.read_bytes()
+
+
+def _recordings(folder, storage):
+    kinds = (None, CompressionMode.MESSAGE, *([CompressionMode.STORAGE] if storage is StoragePlugin.MCAP else []))
+    seeds = tuple(_recording(folder, storage, kind) for kind in kinds)
+
+    def read(path):
+        with open_bag(path) as bag:
+            whole = 0
+            for stored in bag.stored(set(bag.topics)):
+                with contextlib.suppress(MessageError):
+                    bag.decode(stored)
+                    whole += 1
+            return whole
+
+    suffix = {StoragePlugin.MCAP: "mcap", StoragePlugin.SQLITE3: "db3"}[storage]
+    name = f"recording {suffix}"
+    return Reader(name, seeds, _through_a_file(f"bag.{suffix}", read), (BagError,), int, (mutations.damaged,))

@@ -16,6 +16,7 @@ SECONDS = 20
 KINDS = (
     *("log", "second-stage scene", "metric cache", "pcd", "map", "packed scene", "cache index", "checkpoint", "jpeg"),
     *("cloud message", "image message", "compressed image message", "parameter file", "split file"),
+    *("recording mcap", "recording db3"),
 )
 
 
