@@ -88,7 +88,13 @@ def test_scenes_are_found_by_their_place(town, rewards):
 def test_report_orders_what_must_be_ordered(town, rewards):
     """The best leaf by simulation can be no worse than the imitation plan or the reward model's choice."""
     torch.manual_seed(0)
-    results = evaluate(PairModel(tiny_config()).eval(), town.samples, rewards)
+    model = PairModel(tiny_config()).eval()
+    results = evaluate(model, town.samples, rewards)
+    with torch.no_grad():
+        imitated = model.imitation(town.samples.features(torch.arange(5)))
+    assert results["imitation"].score == pytest.approx(
+        float(rewards(torch.arange(5), imitated.unsqueeze(1)).total.mean()), abs=1e-6
+    )
     assert set(results) == {"human", "constant velocity", "imitation", "pair", "best leaf"}
     assert results["best leaf"].score >= results["imitation"].score
     assert results["best leaf"].score >= results["pair"].score
