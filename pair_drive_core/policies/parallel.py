@@ -11,6 +11,7 @@ from pair_drive_core.models.bev_backbone import BevFeatures
 from pair_drive_core.models.features import Features, build_features
 from pair_drive_core.models.pair_model import JoinConfig, PairModel, ReinforcementBranch
 from pair_drive_core.models.reward_world_model import PredictedReward
+from pair_drive_core.models.transfuser import TransFuser
 from pair_drive_core.models.tree import TrajectoryTree
 from pair_drive_core.models.tree_sampler import Growth
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
@@ -88,6 +89,18 @@ def plan_batch(model: PairModel, features: Features, config: JoinConfig | None =
     return choose(branch, branch.backbone(features), model.imitation(features), config or model.config.join)
 
 
+def backbones_are_equal(model: PairModel) -> bool:
+    """Whether both branches see alike, weight by weight, so that looking once is enough.
+
+    So it is where the reinforcement branch took the other's backbone over and left it as it was
+    (`training/layered_run.py`).
+    """
+    if not isinstance(model.imitation, TransFuser):
+        return False
+    mine, other = model.imitation.backbone.state_dict(), model.reinforcement.backbone.state_dict()
+    return mine.keys() == other.keys() and all(torch.equal(mine[name], other[name]) for name in mine)
+
+
 class ParallelPlanner:
     """PaIR-Drive's planner; `GuardedPlanner` checks what comes out."""
 
@@ -100,6 +113,7 @@ class ParallelPlanner:
         self.device = device or torch.device("cpu")
         self.model = model.to(self.device).eval()
         self.config = config or model.config.join
+        self._one_backbone = backbones_are_equal(model)
 
     @property
     def name(self) -> str:
@@ -117,10 +131,15 @@ class ParallelPlanner:
     @torch.inference_mode()
     def _plan(self, agent_input: AgentInput, previous: Tensor | None) -> Plan:
         features = build_features(agent_input, self.model.config.features).to(self.device)
-        reference = self.model.imitation(features)
         branch = self.model.reinforcement
+        bev = branch.backbone(features)
+        imitation = self.model.imitation
+        if self._one_backbone and isinstance(imitation, TransFuser):
+            reference = imitation.decode(bev)
+        else:
+            reference = imitation(features)
         before = None if previous is None else previous.to(reference).unsqueeze(0)
-        choice = choose(branch, branch.backbone(features), reference, self.config, before)
+        choice = choose(branch, bev, reference, self.config, before)
         candidates = self._candidates(choice)
         index = int(choice.chosen[0])
         return Plan(

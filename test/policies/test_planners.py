@@ -61,6 +61,28 @@ def test_group_size_can_be_chosen_at_inference(model, agent_input, group_size):
     assert plan.candidates.poses.shape[0] == group_size
 
 
+def test_equal_backbones_look_once_and_plan_the_same(model, agent_input):
+    model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())
+    looks = []
+    model.imitation.backbone.register_forward_hook(lambda *_: looks.append("imitation"))
+    model.reinforcement.backbone.register_forward_hook(lambda *_: looks.append("reinforcement"))
+    once = ParallelPlanner(model).plan(agent_input)
+    assert len(looks) == 1
+    expected = model.imitation(build_features(agent_input, model.config.features))[0]
+    torch.testing.assert_close(once.candidates.poses[0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_backbones_that_differ_in_one_weight_both_look(model, agent_input):
+    model.reinforcement.backbone.load_state_dict(model.imitation.backbone.state_dict())
+    with torch.no_grad():
+        next(model.reinforcement.backbone.parameters()).flatten()[0] += 1e-3
+    looks = []
+    for branch in (model.imitation, model.reinforcement):
+        branch.backbone.register_forward_hook(lambda *_: looks.append(1))
+    ParallelPlanner(model).plan(agent_input)
+    assert len(looks) == 2
+
+
 def test_same_input_same_plan(planner, agent_input):
     assert torch.equal(planner.plan(agent_input).poses, planner.plan(agent_input).poses)
 
