@@ -35,7 +35,7 @@ def planner():
 
 def test_it_says_how_it_was_made():
     training = load_checkpoint(SHIPPED_CHECKPOINT).training
-    assert training["command"].startswith("pair-drive train --config config/train_nano.yaml")
+    assert training["command"].startswith("pair-drive train --config config/train_nano_fine.yaml")
     assert isinstance(training["seed"], int)
     assert training["settings"]["town"]["first_layout"] + training["settings"]["town"]["towns"] <= 10_000
     assert training["settings"]["held_out"]["first_layout"] >= 50_000
