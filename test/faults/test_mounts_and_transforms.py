@@ -19,7 +19,7 @@ ERROR, OK = 2, 0
 
 @pytest.fixture(scope="module")
 def drive():
-    """What the town's sensors give ten times a second on 13 m of road: sweeps are compared 2 m apart, pictures between them."""
+    """What the town's sensors give ten times a second on 13 m of road: sweeps are compared 2 m apart."""
     town = TownDrive(20004, 3, image_width_px=160)
     readings = []
     for _ in range(20):
