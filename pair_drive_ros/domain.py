@@ -7,6 +7,9 @@ import itertools
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
 
 FIRST_DOMAIN, LAST_DOMAIN = 1, 100
 """Domains whose DDS ports stay below the ephemeral range of Linux."""
@@ -40,3 +43,21 @@ def reserved_domain() -> Iterator[int]:
             yield domain
         return
     raise RuntimeError(f"no free ROS domain id in {FIRST_DOMAIN}..{LAST_DOMAIN}: each one is held by a process")
+
+
+def domain_environment(domain: int) -> dict[str, str]:
+    """What processes need to talk in a domain on the loopback interface, with room for pictures and clouds.
+
+    Without room in shared memory, point clouds and images are lost or late (docs/ros.md); Fast DDS 2 and 3.
+
+    Raises:
+        PackageNotFoundError: if the ROS package is not built.
+    """
+    profile = str(Path(get_package_share_directory("pair_drive_ros")) / "config" / "fastdds_large_messages.xml")
+    return {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+        "ROS_DOMAIN_ID": str(domain),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONUNBUFFERED": "1",
+    }

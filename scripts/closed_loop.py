@@ -17,13 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError
 from rich.console import Console
 
 from pair_drive_core.driving.planner_settings import PlannerKind
 from pair_drive_core.evaluation.drive_table import drive_rows, markdown
-from pair_drive_core.evaluation.town_drive import TownDrive
-from pair_drive_ros.domain import reserved_domain
+from pair_drive_core.evaluation.town_drive import human_progress_m
+from pair_drive_ros.domain import domain_environment, reserved_domain
 from pair_drive_ros.processes import ChildError, Children
 
 PACKAGE = "pair_drive_ros"
@@ -85,40 +85,24 @@ def drive(arguments: argparse.Namespace, town: int, report: Path) -> None:
         "publish_truth": False,
         "report": report.resolve(),
     }
-    profile = str(Path(get_package_share_directory(PACKAGE)) / "config" / "fastdds_large_messages.xml")
-    with reserved_domain() as domain:
-        environment = {
-            "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
-            "FASTDDS_DEFAULT_PROFILES_FILE": profile,
-            "ROS_DOMAIN_ID": str(domain),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            "PYTHONUNBUFFERED": "1",
-        }
-        with Children(report.parent / f"logs_{town}", environment) as children:
-            others = [
-                children.start("planner", node_command("planner_node", planner, arguments.params_file)),
-                children.start("follower", node_command("trajectory_follower_node", follower)),
-            ]
-            child = children.start("town", node_command("town_simulator_node", simulator))
-            size, changed = 0, time.monotonic()
-            while child.process.poll() is None:
-                children.require_running(*others)
-                now = child.log.stat().st_size
-                if now != size:
-                    size, changed = now, time.monotonic()
-                if time.monotonic() - changed > STALL_S:
-                    raise ChildError(f"town {town} stands still since {STALL_S:.0f} s: {child.tail()}")
-                time.sleep(0.2)
-            if child.process.returncode != 0:
-                raise ChildError(f"town {town} ended with exit code {child.process.returncode}: {child.tail()}")
-
-
-def human_progress_m(town: int, seed: int, duration_s: float) -> float:
-    """How far the town's built-in driver comes in the same time."""
-    human = TownDrive(town, seed, image_width_px=64)
-    for _ in range(round(duration_s * 10)):
-        human.advance(None)
-    return human.meter.measures().progress_m
+    logs = report.parent / f"logs_{town}"
+    with reserved_domain() as domain, Children(logs, domain_environment(domain)) as children:
+        others = [
+            children.start("planner", node_command("planner_node", planner, arguments.params_file)),
+            children.start("follower", node_command("trajectory_follower_node", follower)),
+        ]
+        child = children.start("town", node_command("town_simulator_node", simulator))
+        size, changed = 0, time.monotonic()
+        while child.process.poll() is None:
+            children.require_running(*others)
+            now = child.log.stat().st_size
+            if now != size:
+                size, changed = now, time.monotonic()
+            if time.monotonic() - changed > STALL_S:
+                raise ChildError(f"town {town} stands still since {STALL_S:.0f} s: {child.tail()}")
+            time.sleep(0.2)
+        if child.process.returncode != 0:
+            raise ChildError(f"town {town} ended with exit code {child.process.returncode}: {child.tail()}")
 
 
 def read_report(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:

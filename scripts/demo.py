@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -31,7 +31,7 @@ from pair_drive_core.evaluation.bag_table import bag_table
 from pair_drive_core.evaluation.plots import PictureBook, write_pictures
 from pair_drive_core.scene import AgentInput
 from pair_drive_core.scoring import Metric
-from pair_drive_ros.domain import reserved_domain
+from pair_drive_ros.domain import domain_environment, reserved_domain
 from pair_drive_ros.processes import Child, ChildError, Children
 
 PACKAGE = "pair_drive_ros"
@@ -87,16 +87,10 @@ def drive(arguments: argparse.Namespace, folder: Path, console: Console) -> None
         "listeners": 2,
         "planner_wait_s": 60.0,
     }
-    # Without room in shared memory, point clouds and images are lost or late (docs/ros.md); Fast DDS 2 and 3.
-    profile = str(Path(get_package_share_directory(PACKAGE)) / "config" / "fastdds_large_messages.xml")
     with reserved_domain() as domain:
         environment = {
-            "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
-            "FASTDDS_DEFAULT_PROFILES_FILE": profile,
-            "ROS_DOMAIN_ID": str(domain),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            **domain_environment(domain),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-            "PYTHONUNBUFFERED": "1",
         }
         console.print(f"three nodes over DDS in domain {domain}: town simulator, planner, recorder")
         with Children(folder / "logs", environment) as children:

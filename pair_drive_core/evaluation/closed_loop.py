@@ -22,7 +22,7 @@ from pair_drive_core.driving.output_guard import GuardLimits
 from pair_drive_core.evaluation.drive_meter import DriveMeasures
 from pair_drive_core.evaluation.plan_jumps import AHEAD_S, PlanJumpMeter
 from pair_drive_core.evaluation.plots import camera_with_plan
-from pair_drive_core.evaluation.town_drive import TownDrive
+from pair_drive_core.evaluation.town_drive import TownDrive, human_progress_m
 from pair_drive_core.geometry import compose_se2
 from pair_drive_core.planning.plan_memory import EarlierPlan, plan_after
 from pair_drive_core.planning.planner import Planner
@@ -168,13 +168,10 @@ def _mean(values: Sequence[float]) -> float:
 def drive_town(job: DriveJob) -> int:
     """Drive one town and write its result; answers its number."""
     loop = job.loop
-    human = TownDrive(job.layout, loop.seed, loop.image_width_px)
-    for _ in range(round(loop.seconds / STEP_S)):
-        human.advance(None)
     drive = _Drive(job, load_planner(loop.checkpoint))
     for _ in range(round(loop.seconds / STEP_S)):
         drive.advance()
-    result = drive.result(human.meter.measures().progress_m)
+    result = drive.result(human_progress_m(job.layout, loop.seed, loop.seconds))
     write_bytes(job.path, json.dumps(asdict(result), indent=1).encode())
     return job.layout
 

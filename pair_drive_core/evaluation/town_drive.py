@@ -153,3 +153,11 @@ class TownDrive:
 
 STEP_US = round(STEP_S * US_PER_S)
 """Time between two moments."""
+
+
+def human_progress_m(layout: int, seed: int, seconds: float) -> float:
+    """How far the town's built-in human gets along the route in a time, m."""
+    human = TownDrive(layout, seed, image_width_px=64)
+    for _ in range(round(seconds / STEP_S)):
+        human.advance(None)
+    return human.meter.measures().progress_m

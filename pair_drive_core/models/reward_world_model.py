@@ -148,6 +148,16 @@ class RewardWorldModel(nn.Module):
         return PredictedReward(sub_scores, compose_reward(sub_scores, self.formula), confidence_from(logits))
 
 
+def attended_tokens(
+    encoder: TrajectoryEncoder, norm: nn.LayerNorm, look: nn.MultiheadAttention, bev: BevFeatures, poses: Tensor
+) -> Tensor:
+    """(B, K, 9, width): trajectories, (B, K, 8, 3), as tokens that have looked at those of F_BEV."""
+    tokens: Tensor = encoder(bev.bev_map, poses)
+    query = norm(tokens).flatten(1, 2)
+    seen: Tensor = look(query, bev.tokens, bev.tokens, need_weights=False)[0]
+    return tokens + seen.reshape_as(tokens)
+
+
 class TokenRewardModel(RewardWorldModel):
     """Reads F_BEV with attention (`RewardReader.TOKENS`)."""
 
@@ -171,9 +181,7 @@ class TokenRewardModel(RewardWorldModel):
 
     def forward(self, bev: BevFeatures, poses: Tensor) -> Tensor:
         """(B, K, S) logits; see `RewardWorldModel`."""
-        tokens = self.encoder(bev.bev_map, poses)
-        query = self.norm(tokens).flatten(1, 2)
-        tokens = tokens + self.look(query, bev.tokens, bev.tokens, need_weights=False)[0].reshape_as(tokens)
+        tokens = attended_tokens(self.encoder, self.norm, self.look, bev, poses)
         logits: Tensor = self.sub_score_heads(self.trunk(tokens.flatten(2)))
         return logits
 
@@ -237,9 +245,7 @@ class LayerAndTokenRewardModel(LayerRewardModel):
         Raises:
             ValueError: if no layers were imagined.
         """
-        tokens = self.encoder(bev.bev_map, poses)
-        query = self.norm(tokens).flatten(1, 2)
-        tokens = tokens + self.look(query, bev.tokens, bev.tokens, need_weights=False)[0].reshape_as(tokens)
+        tokens = attended_tokens(self.encoder, self.norm, self.look, bev, poses)
         return self.judge(bev, poses, (tokens.flatten(2),))
 
 

@@ -65,7 +65,9 @@ def choose(
     tree = branch.sampler.sample(bev, reference, growth, config.group_size)
     nothing = torch.zeros_like(tree.log_prob[:, :1])
     leaves, log_prob = tree.leaves, torch.cat((nothing, tree.log_prob), dim=1)
-    if previous is not None and config.change_cost > 0.0:
+    if config.change_cost == 0.0:
+        previous = None
+    if previous is not None:
         leaves, log_prob = torch.cat((leaves, previous.unsqueeze(1)), dim=1), torch.cat((log_prob, nothing), dim=1)
     predicted = branch.reward.predict(bev, leaves)
     merit = predicted.reward.clone()

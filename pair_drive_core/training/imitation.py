@@ -12,7 +12,7 @@ from torch import Tensor
 from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
 from pair_drive_core.models.imitation_policy import ImitationPolicy
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
-from pair_drive_core.training.loop import Course, Runner, Step, Task, batches_of, run_task, seed_from
+from pair_drive_core.training.loop import Course, Runner, Step, Task, run_task, seed_from
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.samples import Samples, ordered_batches
@@ -52,8 +52,7 @@ class ImitationTask(Task):
     def __init__(
         self, network: ImitationPolicy, samples: Samples, config: ImitationConfig, stage: str = "imitation"
     ) -> None:
-        updates = config.epochs * batches_of(len(samples), config.batch_size)
-        self.course = Course(stage, "L1 m", len(samples), config.batch_size, updates, config.optimiser)
+        self.course = Course.of_epochs(stage, "L1 m", len(samples), config)
         self.module, self.parameters = network, list(network.parameters())
         self._network, self._samples, self._config = network, samples, config
 

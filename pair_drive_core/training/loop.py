@@ -26,6 +26,25 @@ Step = Callable[[Tensor], bool]
 """One step of the optimiser against a scalar loss; answers whether it was made."""
 
 
+class Passes(Protocol):
+    """What the settings of every training that goes over its samples some times say."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the samples."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Samples an update."""
+        ...
+
+    @property
+    def optimiser(self) -> OptimiserConfig:
+        """AdamW."""
+        ...
+
+
 @dataclass(frozen=True)
 class Course:
     """How long a training goes and how.
@@ -51,6 +70,16 @@ class Course:
     steps: int = 1
     average: float = 0.0
     statistics: bool = True
+
+    @staticmethod
+    def of_epochs(
+        stage: str, follows: str, samples: int, passes: Passes, steps: int = 1, statistics: bool = True
+    ) -> Course:
+        """As many updates as some passes over the samples take."""
+        updates = passes.epochs * batches_of(samples, passes.batch_size)
+        return Course(
+            stage, follows, samples, passes.batch_size, updates, passes.optimiser, steps, statistics=statistics
+        )
 
 
 class Task(ABC):

@@ -15,7 +15,7 @@ from pair_drive_core.models.imitation_policy import ImitationPolicy
 from pair_drive_core.models.stochastic_plan import StochasticPlanConfig
 from pair_drive_core.training.group_training import GroupTask
 from pair_drive_core.training.grpo import GrpoConfig
-from pair_drive_core.training.loop import Course, Runner, batches_of, run_task, seed_from
+from pair_drive_core.training.loop import Course, Runner, run_task, seed_from
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reward_source import RewardSource
@@ -73,16 +73,7 @@ def train_policy(
     def references(index: Tensor, _: torch.Generator) -> Tensor:
         return samples.human[index]
 
-    course = Course(
-        stage,
-        "given",
-        len(samples),
-        config.batch_size,
-        config.epochs * batches_of(len(samples), config.batch_size),
-        config.optimiser,
-        config.updates,
-        statistics=False,
-    )
+    course = Course.of_epochs(stage, "given", len(samples), config, config.updates, statistics=False)
     policy = groups_of(network, config.group_size, config.spread)
     task = GroupTask(course, network, list(network.parameters()), policy, samples, references, rewards, config.grpo)
     return runner(task, seed_from(generator), progress)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pair_drive_core.models.reward_world_model import RewardWorldModel
 from pair_drive_core.training.candidate_scores import ScoredCandidates
 from pair_drive_core.training.imagined import ImaginedSamples
-from pair_drive_core.training.loop import Course, Runner, Step, Task, batches_of, run_task, seed_from
+from pair_drive_core.training.loop import Course, Runner, Step, Task, run_task, seed_from
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reward_model import reward_model_loss
@@ -40,8 +40,7 @@ class ReadingTask(Task):
     def __init__(
         self, model: RewardWorldModel, imagined: ImaginedSamples, candidates: ScoredCandidates, config: ReadingConfig
     ) -> None:
-        updates = config.epochs * batches_of(len(imagined), config.batch_size)
-        self.course = Course("reading", "BCE", len(imagined), config.batch_size, updates, config.optimiser)
+        self.course = Course.of_epochs("reading", "BCE", len(imagined), config)
         self.module, self.parameters = model, list(model.parameters())
         self._model, self._imagined, self._candidates, self._config = model, imagined, candidates, config
 

@@ -15,7 +15,7 @@ from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.models.tree_groups import EdgeDecisions, GrownGroup, TreeGroups
 from pair_drive_core.training.group_training import Companion, GroupTask, Rollout
 from pair_drive_core.training.grpo import GrpoConfig
-from pair_drive_core.training.loop import Course, Runner, batches_of, run_task, seed_from
+from pair_drive_core.training.loop import Course, Runner, run_task, seed_from
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
@@ -123,16 +123,7 @@ def train_reinforcement(
         offsets = branch.sampler.config.offsets
         return draw_references(samples.human[index], imitation[index], config.mix, offsets, chance)
 
-    course = Course(
-        "reinforcement",
-        "leaves",
-        len(samples),
-        config.batch_size,
-        config.epochs * batches_of(len(samples), config.batch_size),
-        config.optimiser,
-        config.updates,
-        statistics=False,
-    )
+    course = Course.of_epochs("reinforcement", "leaves", len(samples), config, config.updates, statistics=False)
     task = GroupTask(
         course,
         branch,

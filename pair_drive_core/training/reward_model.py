@@ -13,7 +13,7 @@ from torch.nn import functional
 from pair_drive_core.models.bounds import AT_LEAST_ONE, AT_LEAST_ZERO, Bound
 from pair_drive_core.models.pair_model import ReinforcementBranch
 from pair_drive_core.training.augmentation import AugmentationConfig, augment
-from pair_drive_core.training.loop import Course, Runner, Step, Task, batches_of, run_task, seed_from
+from pair_drive_core.training.loop import Course, Runner, Step, Task, run_task, seed_from
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.references import ReferenceMix, draw_references, random_leaves
@@ -72,8 +72,7 @@ class RewardModelTask(Task):
         rewards: RewardSource,
         config: RewardModelTrainingConfig,
     ) -> None:
-        updates = config.epochs * batches_of(len(samples), config.batch_size)
-        self.course = Course("reward model", "BCE", len(samples), config.batch_size, updates, config.optimiser)
+        self.course = Course.of_epochs("reward model", "BCE", len(samples), config)
         self.module, self.parameters = branch, [*branch.backbone.parameters(), *branch.reward.parameters()]
         self._branch, self._samples, self._imitation = branch, samples, imitation
         self._rewards, self._config = rewards, config
