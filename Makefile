@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ROS := source scripts/ros_env.sh
 
-.PHONY: help demo closed-loop test setup build lint types tests train experiments experiments-smoke bench-score lock clean
+.PHONY: help demo closed-loop soak lifecycle test setup build lint types tests train experiments experiments-smoke bench-score lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,6 +14,12 @@ demo: build  ## drive a minute through the town, record a bag, evaluate it: out/
 
 closed-loop: build  ## 24 unseen towns x 50 s through planner, guard and follower over DDS: out/closed_loop/ (ARGS=...)
 	@$(ROS) && $(PYTHON) scripts/closed_loop.py $(ARGS)
+
+soak: build  ## ten minutes of the planner node over DDS: memory, latency, what became of each set: out/soak/ (ARGS="--minutes 60")
+	@$(ROS) && $(PYTHON) scripts/soak.py $(ARGS)
+
+lifecycle: build  ## a hundred cycles of the planner's lifecycle: threads, handles, endpoints, memory
+	@$(ROS) && LIFECYCLE_CYCLES=100 .venv/bin/pytest -q -s test/faults/test_lifecycle_cycles.py
 
 test: build lint types tests  ## linter, type checker, all tests
 

@@ -255,10 +255,12 @@ def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, worker: Worker
     report = feed.synchronizer.report
     values: dict[str, object] = {"complete": report.complete, "time_jumps": report.time_jumps}
     values |= {f"dropped: {reason}": count for reason, count in tuple(report.dropped.items())}
+    values |= {f"received: {stream}": count for stream, count in tuple(report.received.items())}
     values |= {f"refused: {stream}": count for stream, count in tuple(report.refused.items())}
     values |= {"dropped: planner busy": worker.replaced}
     values |= {f"dropped: {reason}": count for reason, count in tuple(health.discarded.items())}
-    dropped = sum((*report.dropped.values(), *health.discarded.values())) + worker.replaced
+    values["dropped: work failed"] = health.errors
+    dropped = sum((*report.dropped.values(), *health.discarded.values())) + worker.replaced + health.errors
     return Finding("synchronizer", Level.OK, f"{report.complete} complete, {dropped} dropped", values)
 
 

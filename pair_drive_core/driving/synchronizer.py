@@ -187,7 +187,9 @@ class Synchronizer(Generic[PayloadT]):
         self._awaits_acceleration = True
 
     def reset(self) -> None:
-        """Forget all readings; the counters stay."""
+        """Forget all readings; the counters stay, and what was waited for counts as forgotten."""
+        if self._pending:
+            self.report.dropped["forgotten in a jump"] += len(self._pending)
         self._track.clear()
         for frames in self._frames.values():
             frames.clear()
@@ -211,6 +213,8 @@ class Synchronizer(Generic[PayloadT]):
         if self._accept(stream, time_us):
             frames.append(Stamped(time_us, payload))
             if stream == self.config.reference_camera:
+                if len(self._pending) == self._pending.maxlen:
+                    self.report.dropped["too many waiting"] += 1
                 self._pending.append(time_us)
 
     def add_motion(self, sample: MotionSample) -> None:

@@ -336,9 +336,14 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._resets += 1
         feed.reset()
         if self._thread is not None:
-            self._thread.drop_waiting()
+            self._drop_waiting(self._thread)
         self._last_submitted_us = None
         self._health.activate(self._now_us())
+
+    def _drop_waiting(self, thread: InferenceThread[PlanningJob]) -> None:
+        """Drop the set that waits to be planned: it is of before a jump of time."""
+        if thread.drop_waiting():
+            self._health.discarded["time jumped before planning"] += 1
 
     def _epoch(self, feed: SensorFeed) -> int:
         """Changes whenever the past is forgotten: on activation, and when the sensors' or the node's time jumps."""
@@ -364,7 +369,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         epoch = self._epoch(feed)
         if epoch != self._submitted_epoch:
             self._submitted_epoch, self._last_submitted_us = epoch, None
-            thread.drop_waiting()
+            self._drop_waiting(thread)
         stamps = [frame.time_us for frame in readings.cameras.values()]
         if readings.lidar is not None:
             stamps.append(readings.lidar.time_us)
@@ -374,6 +379,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             return
         last = self._last_submitted_us
         if last is not None and readings.time_us - last < self._settings.plan_period_s * US_PER_S:
+            self._health.discarded["sooner than plan_period_s"] += 1
             return
         self._last_submitted_us = readings.time_us
         self._health.asked += 1

@@ -188,15 +188,19 @@ def test_the_synchroniser_tells_what_was_dropped_and_why(feed):
     report, health = feed.synchronizer.report, PlannerHealth()
     report.complete, report.time_jumps = 7, 1
     report.dropped["no CAM_L0"], report.refused["lidar"], health.discarded["stale"] = 2, 4, 3
+    report.received.clear()
+    report.received["lidar"], health.errors = 9, 6
     found = synchronizer_finding(feed, health, WorkerState(True, 0.0, 5))
-    assert found.message == "7 complete, 10 dropped"
+    assert found.message == "7 complete, 16 dropped"
     assert found.values == {
         "complete": 7,
         "time_jumps": 1,
         "dropped: no CAM_L0": 2,
+        "received: lidar": 9,
         "refused: lidar": 4,
         "dropped: planner busy": 5,
         "dropped: stale": 3,
+        "dropped: work failed": 6,
     }
 
 

@@ -198,6 +198,17 @@ def test_time_running_backwards_forgets_everything_and_starts_anew(sync):
     assert [status.time_us for status in ready.status] == [ms(900)], "no history from before the jump"
 
 
+def test_what_waits_when_everything_is_forgotten_is_counted(sync):
+    sync.add_frame("CAM_F0", ms(100), "f")
+    sync.add_frame("CAM_F0", ms(200), "f")
+    sync.reset()
+    sync.reset()
+    assert sync.report.dropped == {"forgotten in a jump": 2}
+    for number in range(sync.config.capacity + 3):
+        sync.add_frame("CAM_F0", ms(300 + number), "f")
+    assert sync.report.dropped["too many waiting"] == 3
+
+
 def test_a_leap_forward_forgets_everything(sync):
     for time_ms in (0, 100, 200):
         feed(sync, time_ms)

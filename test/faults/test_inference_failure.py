@@ -116,23 +116,6 @@ def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(n
     assert rig.stream_until(lambda: output()[0] == OK, 30) is not None, "activation begins anew"
 
 
-def test_many_lifecycle_cycles_leave_no_threads_publishers_or_subscriptions(node, peer):
-    def held():
-        return threading.active_count(), len(list(node.publishers)), len(list(node.subscriptions))
-
-    def cycle():
-        assert node.start()
-        node.trigger_deactivate()
-        node.trigger_cleanup()
-
-    cycle()
-    before = held()
-    for _ in range(30):
-        cycle()
-    assert held() == before
-    peer.spin_for(0.1)
-
-
 @pytest.mark.parametrize("what", ["the node's clock jumps", "the sensors' time jumps", "the node is activated anew"])
 def test_what_was_asked_for_before_is_not_published_and_nothing_of_the_past_is_used(node, rig, peer, what):
     from pair_drive_ros.msg import PlannedTrajectory
