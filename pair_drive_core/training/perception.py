@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from pair_drive_core.models.transfuser import TransFuser
 from pair_drive_core.training.loop import Course, Step, Task
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.shard_samples import ShardSamples
+from pair_drive_core.training.slow_starts import SlowedMoments, slow_down
 from pair_drive_core.training.world_loss import world_loss
 
 
@@ -36,6 +37,8 @@ class PerceptionConfig:
         past_drop: share of the moments in which the oldest sweep is not there, in 0.6 of them none is.
         velocity_noise_mps: standard deviation of the noise of the velocity.
         acceleration_drop: share of the moments without an acceleration: who stands must not go on standing for it.
+        slow_share: share of the moments with a moving human that are shown with a slower ego, see `slow_starts`; half
+            of them have no past, which would tell the true speed.
         average: decay of the moving average of the weights, which is what counts in the end.
         save_every: updates between two states on disk.
     """
@@ -54,6 +57,7 @@ class PerceptionConfig:
     past_drop: float = 0.1
     velocity_noise_mps: float = 0.1
     acceleration_drop: float = 0.15
+    slow_share: float = 0.15
     average: float = 0.999
     save_every: int = 200
 
@@ -61,7 +65,7 @@ class PerceptionConfig:
         for name in ("updates", "batch_size", "warm_up", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"perception.{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("past_drop", "lidar_drop", "acceleration_drop", "average"):
+        for name in ("past_drop", "lidar_drop", "acceleration_drop", "slow_share", "average"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"perception.{name}: expected at least 0 and below 1, got {getattr(self, name)}")
 
@@ -88,15 +92,35 @@ def disturb(features: Features, config: PerceptionConfig, generator: torch.Gener
     )
 
 
+def slow_some(
+    features: Features, human: Tensor, config: PerceptionConfig, generator: torch.Generator
+) -> tuple[Features, SlowedMoments]:
+    """Some of B moments with a slower ego, half of these without a past."""
+    moments = slow_down(features.status, human, config.slow_share, generator)
+    forgets = moments.slowed & (torch.rand(len(human), generator=generator) < 0.5)
+    lidar = features.lidar.clone()
+    lidar[forgets, 1:] = 0.0
+    return replace(features, lidar=lidar, status=moments.status), moments
+
+
 def perception_loss(
-    network: TransFuser, features: Features, samples: ShardSamples, index: Tensor, config: PerceptionConfig
+    network: TransFuser,
+    features: Features,
+    moments: SlowedMoments,
+    samples: ShardSamples,
+    index: Tensor,
+    config: PerceptionConfig,
 ) -> tuple[Tensor, dict[str, float]]:
-    """What is minimised on some moments, and its terms."""
+    """What is minimised on some moments, and its terms.
+
+    Nobody knows how far PDM-Closed would get from a lower speed than it had.
+    """
     bev = network.backbone(features, imagine=False)
-    planned = imitation_loss(network.decode(bev), samples.human[index], 1.0)
+    planned = imitation_loss(network.decode(bev), moments.human, 1.0)
     imagined = network.backbone.imagine(bev)
-    coarser = features.lidar.shape[-1] // imagined.logits.shape[-1]
-    terms = world_loss(imagined, samples.world(index, coarser))
+    targets = samples.world(index, features.lidar.shape[-1] // imagined.logits.shape[-1])
+    best_progress = targets.best_progress.masked_fill(moments.slowed, torch.nan)
+    terms = world_loss(imagined, replace(targets, best_progress=best_progress))
     loss = planned + terms["layers"] + terms["edge"]
     loss = loss + config.line_weight * terms["line"] + config.far_weight * terms["far"]
     values = {"L1 m": float(planned.detach())} | {name: float(term.detach()) for name, term in terms.items()}
@@ -132,9 +156,11 @@ class PerceptionTask(Task):
         self._network, self._samples, self._config = network, samples, config
 
     def update(self, index: Tensor, generator: torch.Generator, step: Step) -> Mapping[str, float]:
-        """One step on disturbed inputs."""
-        features = disturb(self._samples.features(index), self._config, generator)
-        loss, values = perception_loss(self._network, features, self._samples, index, self._config)
+        """One step on disturbed inputs, some of them from a lower speed."""
+        samples, config = self._samples, self._config
+        features, moments = slow_some(samples.features(index), samples.human[index], config, generator)
+        features = disturb(features, config, generator)
+        loss, values = perception_loss(self._network, features, moments, samples, index, config)
         step(loss)
         return values
 

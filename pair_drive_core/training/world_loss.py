@@ -24,7 +24,7 @@ class WorldTargets:
     Attributes:
         layers: (B, LAYERS, h, w), in the order of `WorldLayer`.
         line_known: (B, h, w) bool, where the layers that speak of the centre line count.
-        best_progress: (B,), how far PDM-Closed gets in 4 s, m.
+        best_progress: (B,), how far PDM-Closed gets in 4 s, m; NaN where nobody knows.
     """
 
     layers: Tensor
@@ -50,10 +50,11 @@ def world_loss(imagined: ImaginedWorld, targets: WorldTargets) -> dict[str, Tens
     distance = (logits[:, BINARY_LAYERS:] - layers[:, BINARY_LAYERS:]).abs()
     lines = distance[:, [layer - BINARY_LAYERS for layer in _LINE]]
     sure = (known > 0.99).to(lines.dtype)
-    far = targets.best_progress / PROGRESS_SCALE_M
+    asked = targets.best_progress.isfinite()
+    far = targets.best_progress.nan_to_num() / PROGRESS_SCALE_M
     return {
         "layers": (entropy * weights).sum(),
         "edge": distance[:, WorldLayer.EDGE - BINARY_LAYERS].mean(),
         "line": (lines * sure).sum() / (sure.sum() + 1.0),
-        "far": (imagined.best_progress - far).abs().mean(),
+        "far": ((imagined.best_progress - far).abs() * asked).sum() / asked.sum().clamp(min=1),
     }
