@@ -156,7 +156,7 @@ class GuardedPlanner:
 
     def _jump_violations(self, jump_m: float) -> list[str]:
         limit = self._limits.max_jump_m
-        return [f"jump of {jump_m:.2f} m beside the plan before, above {limit}"] if jump_m > limit else []
+        return [f"jump beside the plan before: {jump_m:.2f} m above {limit}"] if jump_m > limit else []
 
     def _fresh(self, status: EgoStatus) -> bool:
         """Whether the last good plan is young enough to be driven on."""
@@ -200,7 +200,7 @@ class GuardedPlanner:
         hard = needed > HARD_SHARE * look.braking_mps2
         braked = _braked(plan, path, progress, speed, min(needed, BRAKING_SHARE * self._limits.max_deceleration_mps2))
         kind = Intervention.HARD_STOP if hard else Intervention.SLOWED
-        text = f"something {contact.distance_m:.1f} m ahead in the way, {seen_s:.1f} s at {speed:.1f} m/s"
+        text = f"something in the way: {contact.distance_m:.1f} m ahead, {seen_s:.1f} s at {speed:.1f} m/s"
         return braked, kind, _Seen(text, seen_s)
 
 

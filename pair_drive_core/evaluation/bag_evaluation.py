@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -55,10 +56,10 @@ class BagReport:
         rows: planned first, then what it is compared with; empty where the recording holds no ground truth.
         scene_totals: PDM score of what was planned by t0 in us.
         plans: plans made now, by source.
-        fallback_reasons: kinds of reasons why fallbacks were taken, with counts.
+        guard_events: what the guard did and why ("slowed: something in the way"), with counts.
         replay_latency: decoding, features and networks, now.
         live_plans: plans in the recording.
-        live_fallbacks: how many of them were fallbacks.
+        live_guarded: how many of them the guard replaced or slowed.
         live_compute: their compute times.
         live_age: their ages at publication, by the node's clock.
         frames: frames of the reference camera.
@@ -79,10 +80,10 @@ class BagReport:
     rows: list[ScoredRow]
     scene_totals: dict[int, float]
     plans: dict[str, int]
-    fallback_reasons: dict[str, int]
+    guard_events: dict[str, int]
     replay_latency: LatencySummary
     live_plans: int
-    live_fallbacks: int
+    live_guarded: int
     live_compute: LatencySummary
     live_age: LatencySummary
     frames: int
@@ -135,13 +136,12 @@ def evaluate_bag(
         options = options or ReplayOptions()
         options = replace(options, remaps={**options.remaps, **(remaps or {})})
         outcome = replay(bag, settings, planner, options, watcher)
-    reasons: dict[str, int] = {}
+    events: Counter[str] = Counter()
     sources = dict.fromkeys((source.value for source in PlanSource), 0)
     for planned in outcome.plans.values():
         sources[planned.result.plan.source.value] += 1
-        if planned.result.reason:
-            kind = kind_of_reason(planned.result.reason)
-            reasons[kind] = reasons.get(kind, 0) + 1
+        if planned.result.intervention.value:
+            events[f"{planned.result.intervention.value}: {kind_of_reason(planned.result.reason)}"] += 1
     rows, totals = score_replay(path, outcome, metric)
     shadow = shadow_plans(outcome.plans, outcome.path)
     report = BagReport(
@@ -151,10 +151,10 @@ def evaluate_bag(
         rows=rows,
         scene_totals=totals,
         plans=sources,
-        fallback_reasons=reasons,
+        guard_events=dict(events),
         replay_latency=outcome.latency.summary(),
         live_plans=outcome.live.count,
-        live_fallbacks=outcome.live.fallbacks,
+        live_guarded=outcome.live.guarded,
         live_compute=outcome.live.compute.summary(),
         live_age=outcome.live.age.summary(),
         frames=len(outcome.frame_stamps_us),
@@ -172,8 +172,8 @@ def evaluate_bag(
 
 
 def kind_of_reason(reason: str) -> str:
-    """A fallback's reason without its numbers, so that equal ones can be counted: "speed, curvature"."""
-    parts = [_NUMBER.split(part, maxsplit=1)[0].strip() for part in reason.split("; ")]
+    """Why the guard stepped in, without numbers, so that equal reasons can be counted: "speed, curvature"."""
+    parts = [_NUMBER.split(part, maxsplit=1)[0].strip(" :") for part in reason.split("; ")]
     return ", ".join(part for part in parts if part) or reason
 
 

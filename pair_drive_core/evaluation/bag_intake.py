@@ -67,14 +67,14 @@ class LivePlans:
 
     Attributes:
         count: plans.
-        fallbacks: how many of them were fallbacks.
+        guarded: how many of them the guard replaced or slowed.
         compute: their compute times.
         age: their ages at publication.
         stamps_us: their t0.
     """
 
     count: int = 0
-    fallbacks: int = 0
+    guarded: int = 0
     compute: Latencies = field(default_factory=lambda: Latencies(1_000_000))
     age: Latencies = field(default_factory=lambda: Latencies(1_000_000))
     stamps_us: set[int] = field(default_factory=set)
@@ -82,7 +82,7 @@ class LivePlans:
     def add(self, plan: Any) -> None:  # noqa: ANN401 - pair_drive_ros/PlannedTrajectory
         """Take a recorded plan."""
         self.count += 1
-        self.fallbacks += bool(plan.reason)
+        self.guarded += bool(plan.reason)
         self.compute.add(stamp_us(plan.compute_time) * 1e-6)
         self.age.add(stamp_us(plan.age) * 1e-6)
         self.stamps_us.add(stamp_us(plan.header.stamp))

@@ -12,7 +12,6 @@ import torch
 from pair_drive_core.driving.ego_track import US_PER_S, EgoTrack, MotionSample
 from pair_drive_core.evaluation.bag_replay import ReplayedPlan
 from pair_drive_core.geometry import compose_se2, wrap_angle
-from pair_drive_core.planning.plan import PlanSource
 from pair_drive_core.scene import Trajectory
 from pair_drive_core.scene.sensors import FloatArray
 from pair_drive_core.scoring.comfort_signals import JERK, LAT_ACCELERATION, LON_ACCELERATION, YAW_RATE
@@ -31,7 +30,8 @@ class ShadowPlan:
     Attributes:
         time_us: t0.
         source: of the plan.
-        reason: why the fallback was taken; empty otherwise.
+        guard: what the guard made of the plan (`Intervention`); empty where it let it pass.
+        reason: why; empty likewise.
         command: driving command at t0.
         speed_mps: of the ego at t0.
         score: predicted PDM score; NaN where the planner predicts none.
@@ -45,6 +45,7 @@ class ShadowPlan:
 
     time_us: int
     source: str
+    guard: str
     reason: str
     command: str
     speed_mps: float
@@ -103,6 +104,7 @@ def shadow_plans(plans: Mapping[int, ReplayedPlan], path: Sequence[MotionSample]
             ShadowPlan(
                 time_us,
                 plan.source.value,
+                planned.result.intervention.value,
                 planned.result.reason,
                 status.command.name.lower(),
                 float(status.velocity[0]),
@@ -179,8 +181,8 @@ def agreements(plans: Sequence[ShadowPlan]) -> list[Agreement]:
 
 
 def guard_events(plans: Sequence[ShadowPlan]) -> list[ShadowPlan]:
-    """Plans that were replaced by the fallback."""
-    return [plan for plan in plans if plan.source == PlanSource.FALLBACK.value]
+    """Plans that the guard replaced or slowed; a planner's own source says nothing about that."""
+    return [plan for plan in plans if plan.guard]
 
 
 def _change(before: tuple[int, FloatArray] | None, now: tuple[int, FloatArray], interval_s: float) -> float:

@@ -52,12 +52,14 @@ def _caption(report: BagReport) -> str:
     ]
     if report.live_dropped is not None:
         lines.append(
-            f"live: {report.live_plans} plans ({report.live_fallbacks} fallback), dropped {report.live_dropped}"
+            f"live: {report.live_plans} plans ({report.live_guarded} changed by the guard), "
+            f"dropped {report.live_dropped}"
         )
         lines.append(f"latency live: {_latency(report.live_compute)}")
         lines.append(f"age of the plans: {_latency(report.live_age)}")
     lines.extend(f"dropped: {reason} x{count}" for reason, count in report.drop_reasons.items())
-    lines.extend(f"fallback: {reason} x{count}" for reason, count in list(report.fallback_reasons.items())[:5])
+    events = sorted(report.guard_events.items(), key=lambda event: -event[1])
+    lines.extend(f"guard: {event} x{count}" for event, count in events[:5])
     lines.extend(_skipped(report))
     lines.extend(f"note: {note}" for note in report.notes)
     return "\n".join(lines)

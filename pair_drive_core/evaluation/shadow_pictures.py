@@ -35,7 +35,7 @@ from pair_drive_core.scene.sensors import FloatArray
 _WIDTH_PX = 640
 _POINTS = 20_000
 _EVERY_US = 400_000
-_FALLBACK_INTEREST_M = 5.0
+_GUARD_INTEREST_M = 5.0
 _DRIVEN_RGB = (255, 255, 255)
 _AHEAD_M, _BEHIND_M, _SIDE_M = 46.0, 10.0, 28.0
 _FAR_M = 40.0
@@ -113,7 +113,7 @@ class DisagreementBook(ReplayWatcher):
         knots = Trajectory(plan.poses.to(torch.float64), plan.interval_s).with_start()
         world = compose_se2(torch.as_tensor(now.pose, dtype=torch.float64), knots).numpy()
         interest = farthest(*displacements(track, now.time_us, world, plan.interval_s))
-        interest += _FALLBACK_INTEREST_M * bool(sight.result.reason)
+        interest += _GUARD_INTEREST_M * bool(sight.result.reason)
         self._book.consider(sight.agent_input, sight.result, interest)
 
 

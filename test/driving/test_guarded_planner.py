@@ -224,7 +224,7 @@ def test_plans_that_jump_aside_are_measured_and_great_jumps_refused_while_the_on
     scripted.answer[:, 2] = -scripted.answer[:, 2].abs()
     scripted.answer[:, 1] = -scripted.answer[:, 1].abs()
     result = run(guarded, at(0.1, 1.0, 10.0))
-    assert result.intervention is Intervention.PREVIOUS and "jump of" in result.reason
+    assert result.intervention is Intervention.PREVIOUS and "jump beside the plan before" in result.reason
     assert result.jump_m > 4.0
     result = run(guarded, at(0.9, 9.0, 10.0))
     assert result.intervention is Intervention.NONE, "what stays is believed in the end"

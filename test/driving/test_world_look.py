@@ -120,7 +120,7 @@ def test_a_planner_that_only_keeps_its_speed_does_not_run_into_a_standing_car(sp
     kinds = {result.intervention for result in road.results}
     assert kinds <= {Intervention.NONE, Intervention.SLOWED, Intervention.HARD_STOP}
     braked = next(result for result in road.results if result.intervention is not Intervention.NONE)
-    assert "ahead in the way" in braked.reason and 0 < braked.contact_s < 10
+    assert "something in the way: " in braked.reason and 0 < braked.contact_s < 10
     assert road.results[0].intervention is Intervention.NONE or speed > 10
 
 

@@ -1,5 +1,6 @@
 """What the owner of a recording without ground truth gets: numbers, a page, and the plans as a recording."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -12,7 +13,7 @@ import torch
 
 from pair_drive_core.cli.main import main
 from pair_drive_core.driving.ego_track import MotionSample
-from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.guarded_planner import GuardedPlan, Intervention
 from pair_drive_core.driving.messages.known_types import own_types
 from pair_drive_core.driving.messages.trajectories import timed_plan
 from pair_drive_core.driving.topics import DIAGNOSTICS_TOPIC, MARKERS_TOPIC, PATH_TOPIC, PLAN_TOPIC
@@ -31,13 +32,15 @@ def run(monkeypatch, *arguments):
     return ended.value.code
 
 
-def planned(time_us, speed, reason="", pose=(0.0, 0.0, 0.0)):
-    """A straight plan at a constant speed."""
+def planned(time_us, speed, reason="", pose=(0.0, 0.0, 0.0), guard=Intervention.COMFORTABLE_STOP):
+    """A straight plan at a constant speed, of the guard where there is a reason."""
     poses = torch.zeros(8, 3)
     poses[:, 0] = 0.5 * speed * torch.arange(1, 9)
     status = EgoStatus(time_us, np.array(pose), np.array([speed, 0.0]), np.zeros(2), DrivingCommand.STRAIGHT)
-    source = PlanSource.FALLBACK if reason else PlanSource.IMITATION
-    return ReplayedPlan(status, GuardedPlan(Plan(poses, source, 0.5, 0.5), reason, False, 0.0))
+    intervention = guard if reason else Intervention.NONE
+    replaced = intervention not in (Intervention.NONE, Intervention.SLOWED)
+    plan = Plan(poses, PlanSource.FALLBACK if replaced else PlanSource.IMITATION, 0.5, 0.5)
+    return ReplayedPlan(status, GuardedPlan(plan, reason, False, 0.0, intervention))
 
 
 def driven(place, until_s):
@@ -74,10 +77,18 @@ def test_consistency_compares_the_same_moments_of_two_plans():
 
 
 def test_guard_events_and_uncomfortable_plans_are_named():
-    plans = {0: planned(0, 8.0), 500_000: planned(500_000, 8.0, "speed 99 m/s")}
+    plans = {
+        0: planned(0, 8.0),
+        500_000: planned(500_000, 8.0, "speed 99 m/s"),
+        900_000: planned(900_000, 8.0, "something in the way", guard=Intervention.SLOWED),
+    }
     plans[500_000].result.plan.poses[:, 0] = 0.0
     shadow = shadow_plans(plans, [])
-    assert [(plan.time_us, plan.reason) for plan in guard_events(shadow)] == [(500_000, "speed 99 m/s")]
+    told = [(plan.time_us, plan.source, plan.guard, plan.reason) for plan in guard_events(shadow)]
+    assert told == [
+        (500_000, "fallback", "comfortable stop", "speed 99 m/s"),
+        (900_000, "imitation", "slowed", "something in the way"),
+    ]
     assert shadow[0].uncomfortable == () and "longitudinal acceleration" in shadow[1].uncomfortable
 
 
@@ -116,6 +127,30 @@ def test_an_owner_gets_a_page_that_needs_nothing_beside_it(owners_bag, tmp_path,
     assert (first["command"], len(first["poses"]), first["along_m"][3]) == ("straight", 8, None)
     assert first["along_m"][0] == pytest.approx(0.0, abs=0.1)
     assert "planned against driven" in capsys.readouterr().out
+
+
+def test_a_plan_that_the_guard_slowed_is_called_that(small_bags, small_bag, tmp_path, monkeypatch, capsys):
+    """A wall that stands still, 30 m ahead of the first frame: some plans are slowed, none is called a fallback."""
+    bag = small_bag(frames=14)
+    for entry in bag.of("/lidar/points"):
+        points = small_bags.sweep(0).points
+        wall = points[:, 2] > 1.0
+        points[wall, 0] = 30.0 - small_bags.SPEED * 1e-6 * (entry.logged_us - 25_000 - small_bags.T0_US)
+        entry.message = dataclasses.replace(entry.message, data=points.astype("<f4").view(np.uint8).reshape(-1))
+    arguments = ("--planner=constant_velocity", "--report", tmp_path / "report", "--write-bag", tmp_path / "plans")
+    assert run(monkeypatch, bag.write(tmp_path / "bag"), *arguments) == 0
+    numbers = json.loads((tmp_path / "report" / "report.json").read_text())
+    slowed = [plan for plan in numbers["shadow"] if plan["guard"] == "slowed"]
+    assert numbers["guard_events"] == {"slowed: something in the way": len(slowed)} and slowed
+    assert slowed[0]["reason"].startswith("something in the way: ")
+    out = capsys.readouterr().out
+    assert f"guard: slowed: something in the way x{len(slowed)}" in out and "fallback:" not in out
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert '<td class="text">slowed</td><td class="text">something in the way: ' in page
+    assert f"<b>{len(slowed)}</b>guard events" in page
+    with open_bag(tmp_path / "plans") as written:
+        live = [m.message.reason for m in written.messages({f"/{PLAN_TOPIC}"})]
+    assert sum(reason.startswith("slowed: something in the way: ") for reason in live) == len(slowed)
 
 
 def test_plans_are_written_as_the_node_publishes_them(owners_bag, tmp_path, monkeypatch):
