@@ -50,9 +50,10 @@ class EgoOdometry:
         Raises:
             MessageError: for a number that is not finite or an orientation that is no rotation.
         """
-        sample = motion_sample(message)
+        sample = motion_sample(message, with_twist=self._source is TwistSource.ODOMETRY)
         if ego_from_child is not None:
-            sample = _of_ego(sample, turn_rate(message), ego_from_child)
+            rate = turn_rate(message) if self._source is TwistSource.ODOMETRY else 0.0
+            sample = _of_ego(sample, rate, ego_from_child)
         if self._source is TwistSource.ODOMETRY:
             return sample
         return MotionSample(sample.time_us, sample.pose, self._change_until(sample))

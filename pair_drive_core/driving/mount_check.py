@@ -22,6 +22,8 @@ from pair_drive_core.driving.sensor_feed import SensorMounts
 from pair_drive_core.scene import AgentInput, CameraCalibration, LidarSweep
 from pair_drive_core.scene.sensors import FloatArray
 
+_FARTHEST_MOUNT_M = 30.0
+"""No road vehicle is longer."""
 _CAMERA_MOUNTS = {"CAM_L0": ("front_left", 55.0), "CAM_F0": ("front", 0.0), "CAM_R0": ("front_right", -55.0)}
 """Which mount a camera has, and where it should look: degrees from ahead, to the left."""
 _LEAST_COSINE = 0.5
@@ -282,11 +284,14 @@ def mount_findings(mounts: SensorMounts | None) -> list[MountFinding]:
     """What the numbers alone tell."""
     if mounts is None:
         return []
-    return [
-        MountFinding(f"mount.{name}: angles {list(values[3:])} are more than a turn: degrees? Expected rad", True)
-        for name, values in vars(mounts).items()
-        if any(abs(angle) > 2.0 * math.pi for angle in values[3:])
-    ]
+    found = []
+    for name, values in vars(mounts).items():
+        place, angles = list(values[:3]), list(values[3:])
+        if any(abs(angle) > 2.0 * math.pi for angle in angles):
+            found.append(f"mount.{name}: angles {angles} are more than a turn: degrees? Expected rad")
+        if any(abs(value) > _FARTHEST_MOUNT_M for value in place):
+            found.append(f"mount.{name}: place {place} is far outside the vehicle: mm? Expected m")
+    return [MountFinding(text, True) for text in found]
 
 
 def ground_of(sweep: LidarSweep) -> tuple[float, bool]:

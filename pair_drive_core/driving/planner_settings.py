@@ -70,7 +70,7 @@ class Pictures(str, Enum):
     def are_rectified(self, topic: str) -> bool:
         """Whether the pictures of a topic are rectified."""
         if self is Pictures.BY_NAME:
-            return any(part.startswith("image_rect") or part == "rect" for part in topic.split("/"))
+            return any(part.startswith("image_rect") or part in ("rect", "rectified") for part in topic.split("/"))
         return self is Pictures.RECTIFIED
 
 

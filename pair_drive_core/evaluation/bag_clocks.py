@@ -12,6 +12,8 @@ from pair_drive_core.driving.synchronizer import LIDAR, SynchronizerConfig
 
 _SUSPICIOUS_S = 0.2
 """Transport and drivers take less."""
+_OTHER_CLOCK_S = 1e7
+"""Clocks farther apart do not run wrong: one of them counts from another moment, such as its start."""
 _SAME_CLOCK_S = 10.0
 """Pictures of cameras whose clocks agree this well can be compared stamp by stamp."""
 
@@ -51,13 +53,23 @@ def clock_findings(streams: dict[str, StreamStamps], config: SynchronizerConfig)
         streams: by NAVSIM camera name, `lidar`, `odometry`, `acceleration`; without commands, which may come rarely.
         config: tolerances.
     """
-    filled = {name: stream for name, stream in streams.items() if stream.stamps_us}
-    findings: list[str] = []
+    filled = {name: stream for name, stream in streams.items() if any(stream.stamps_us)}
+    findings = [
+        f"{name} ({stream.topic}): its messages carry no time (header.stamp is 0 in all of them)"
+        for name, stream in streams.items()
+        if stream.stamps_us and name not in filled
+    ]
     if filled:
         delays = {name: stream.delay_s for name, stream in filled.items()}
         usual = min(delays.values(), key=abs)
+        begin_s = {name: stream.stamps_us[0] / US_PER_S for name, stream in filled.items()}
         for name, delay in delays.items():
-            if abs(delay - usual) > _SUSPICIOUS_S:
+            if abs(delay - usual) > _OTHER_CLOCK_S:
+                findings.append(
+                    f"{name} ({filled[name].topic}): its stamps are of another clock (since it was switched on?): they "
+                    f"begin at {begin_s[name]:.1f} s, others' at {max(begin_s.values()):.1f} s"
+                )
+            elif abs(delay - usual) > _SUSPICIOUS_S:
                 findings.append(_offset_line(name, filled[name], delay, usual, config))
     findings += _apart(filled, config)
     for name, stream in filled.items():

@@ -394,17 +394,25 @@ def _typed(row: tuple[Any, ...], *kinds: type) -> tuple[Any, ...]:
     return row
 
 
+_LEFT_OVER = {
+    "-wal": "a write-ahead log was left over; its messages are read, too",
+    "-journal": "a rollback journal was left over; what was being written when it ended is taken back",
+}
+"""What SQLite leaves beside a file that was not closed, by the end of its name."""
+
+
 class SqliteFile:
-    """A .db3 file of any version of rosbag2; a write-ahead log that was left over is read too, from a copy."""
+    """A .db3 file of any version of rosbag2; a log or journal that was left over is heeded, in a copy."""
 
     def __init__(self, path: Path, scratch: Path, notes: list[str]) -> None:
         self._path = path
         self._require_whole(path)
-        log = path.with_name(f"{path.name}-wal")
-        if log.is_file() and log.stat().st_size > 0:
-            notes.append(f"{log.name}: a write-ahead log was left over (recorder killed?); its messages are read, too")
+        left = [(path.with_name(path.name + end), said) for end, said in _LEFT_OVER.items()]
+        left = [(log, said) for log, said in left if log.is_file() and log.stat().st_size > 0]
+        if left:
+            notes += [f"{log.name}: {said} (recorder killed?)" for log, said in left]
             copy = scratch / path.name
-            for source in (path, log):
+            for source in (path, *(log for log, _ in left)):
                 shutil.copyfile(source, scratch / source.name)
             target = f"file:{quote(str(copy))}"
         else:

@@ -34,7 +34,8 @@ _UNREADABLE = (
     MemoryError,
 )
 """What torn or foreign bytes raise inside `rosbags`."""
-_SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
+_SUFFIXES = (".bag", *(f"{kind}{packed}" for kind in (".mcap", ".db3") for packed in ("", ".zstd", ".zst")))
+_METADATA = "metadata.yaml"
 _CDR = "cdr"
 _COMPRESSED = "messages are compressed one by one (zstd); unpacked for reading"
 
@@ -108,6 +109,11 @@ class Bag:
                 known = best.get(entry.name)
                 best[entry.name] = entry if known is None or known.count < entry.count else known
         return {name: entry.kind for name, entry in best.items()}
+
+    @property
+    def other_encodings(self) -> Counter[str]:
+        """How many topics hold messages of each encoding that is not ROS 2's."""
+        return Counter(entry.encoding for entry in self._entries() if entry.count and entry.encoding != _CDR)
 
     def count(self, topic: str) -> int:
         """Number of messages on a topic."""
@@ -229,6 +235,8 @@ def open_bag(path: Path) -> Iterator[Bag]:
     Raises:
         BagError: if it is not a recording or damaged.
     """
+    if path.name == _METADATA:
+        path = path.parent
     if not path.exists():
         raise BagError(path, "expected a rosbag2 folder or a .mcap or .db3 file, found nothing")
     notes: list[str] = []
@@ -250,7 +258,7 @@ def open_bag(path: Path) -> Iterator[Bag]:
 def _files_of_folder(folder: Path, notes: list[str]) -> tuple[list[Path], dict[str, int]]:
     """Files of a recording in their order, and how many messages of each topic metadata.yaml states."""
     inside = sorted((p for p in folder.iterdir() if p.name.endswith(_SUFFIXES)), key=_natural_order)
-    metadata = folder / "metadata.yaml"
+    metadata = folder / _METADATA
     if not metadata.is_file():
         if not inside:
             raise BagError(folder, "expected a rosbag2 folder with metadata.yaml or .mcap or .db3 files, found neither")

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +48,7 @@ class ReplayOptions:
         route: GeoJSON file or topic of nav_msgs/Path that the command follows; empty for none.
         route_origin: see `route_source`.
         strict: whether a message that cannot be used is an error.
+        read_ahead: whether reading and decoding go on while a plan is made; only a benchmark wants to know without.
     """
 
     remaps: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class ReplayOptions:
     route: str = ""
     route_origin: tuple[float, float] | None = None
     strict: bool = False
+    read_ahead: bool = True
 
     def validate(self) -> ReplayOptions:
         """Check what can be checked without a recording.
@@ -175,7 +178,8 @@ def replay(
     outcome = Replay()
     watcher.started(planner.name)
     start = time.perf_counter()
-    with ReadAhead(intake.sets()) as ready_sets:
+    sets = intake.sets()
+    with ReadAhead(sets) if options.read_ahead else nullcontext(sets) as ready_sets:
         for ready in ready_sets:
             agent_input, result = _plan(ready, inputs, settings, planner, outcome)
             mounts.look(ready.agent_input)

@@ -21,6 +21,7 @@ from pair_drive_core.evaluation.bag_reader import Bag, BagError
 _PICTURES = (InputKind.IMAGE, InputKind.COMPRESSED_IMAGE)
 _COMPRESSED_SUFFIX = "/compressed"
 _COMMAND = "driving_command"
+_ROS_1 = "convert the recording with `rosbags-convert`"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def find_inputs(bag: Bag, settings: PlannerSettings, remaps: Mapping[str, str], 
             problems.append(f"topic {names[name]}: expected {entry.kind.value}, found none")
     if problems:
         available = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(bag.topics.items())) or "nothing"
-        raise BagError(bag.path, f"{'; '.join(problems)}; the recording holds {available}")
+        problems.append(f"the recording holds {available}")
+        for encoding, count in sorted(bag.other_encodings.items()):
+            hint = f": {_ROS_1}" if encoding.startswith("ros1") else ""
+            problems.append(f"{count} more topics hold messages of encoding {encoding!r}, not of ROS 2{hint}")
+        raise BagError(bag.path, "; ".join(problems))
     kept = {
         topic: entry
         for topic, entry in found.items()
@@ -133,8 +138,8 @@ def _names(bag: Bag, remaps: Mapping[str, str]) -> dict[str, str]:
 
 
 def _cameras(settings: PlannerSettings, present: set[tuple[InputKind, str]]) -> tuple[str, ...]:
-    """Cameras of which the recording holds pictures or calibration; the reference camera always."""
-    seen = {camera for _, camera in present}
+    """Cameras of which the recording holds pictures; the reference camera always."""
+    seen = {camera for kind, camera in present if kind in _PICTURES}
     return tuple(name for name in settings.sync.cameras if name in seen or name == settings.sync.reference_camera)
 
 

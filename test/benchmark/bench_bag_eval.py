@@ -1,20 +1,27 @@
 #!/usr/bin/env python3
 """How much faster than the drive itself a recording is evaluated: raw and compressed pictures, small and 1920 x 1080.
 
-python test/benchmark/bench_bag_eval.py [--seconds 3] [--planner parallel]
+python test/benchmark/bench_bag_eval.py [--seconds 5] [--repeats 3] [--threads 1] [--planner parallel]
 
 A recording of three cameras at 10 Hz, a cloud of 60,000 points and odometry at 50 Hz is written, then replayed with
-everything that `pair-drive bag-eval` does before it scores. Printed is recorded time over the time that it took.
+everything that `pair-drive bag-eval` does before it scores: with reading and decoding while a plan is made, as it does,
+and with one after the other, in turns. Printed is recorded time over the time that it took, medians of the repeats, and
+what the overlap gains; planning on one thread (`--threads`) leaves the reading side a core of its own where there are
+two.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import statistics
 import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pair_drive_core.driving.messages import bag_messages
@@ -70,24 +77,48 @@ def write(path: Path, seconds: float, size: tuple[int, int], kind: str) -> None:
             writer.write(connections[topic], 1000 * time_us, types.serialize_cdr(message, kind_name))
 
 
+def real_time_factor(path: Path, settings: PlannerSettings, seconds: float, *, read_ahead: bool) -> tuple[float, float]:
+    """Recorded over evaluated time, and the median time of a plan in ms."""
+    planner = settings.guarded_planner()
+    with open_bag(path) as bag:
+        outcome = replay(bag, settings, planner, ReplayOptions(command="straight", read_ahead=read_ahead))
+    assert len(outcome.plans) == round(10 * seconds), f"expected {round(10 * seconds)} plans, got {len(outcome.plans)}"
+    return seconds / outcome.wall_s, outcome.latency.summary().p50_ms
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Real-time factors of evaluating recordings.")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of the recordings")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of the recordings")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind")
+    parser.add_argument("--threads", type=int, default=1, help="of the networks")
     parser.add_argument("--planner", choices=[kind.value for kind in PlannerKind], default=PlannerKind.PARALLEL.value)
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     settings = PlannerSettings(planner=PlannerKind(arguments.planner))
-    print(f"{'pictures':<22}{'plans':>6}{'p50 plan [ms]':>15}{'x real time':>13}")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the start; {arguments.planner}, "
+        f"{arguments.threads} threads, {arguments.repeats} x {arguments.seconds:g} s"
+    )
+    print(f"{'pictures':<22}{'p50 plan [ms]':>15}{'x real time':>13}{'one by one':>12}{'gain':>7}")
     for size in SIZES:
         for kind in KINDS:
+            factors: dict[bool, list[float]] = {True: [], False: []}
+            plan_ms = []
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "bag"
                 write(path, arguments.seconds, size, kind)
-                planner = settings.guarded_planner()
-                with open_bag(path) as bag:
-                    outcome = replay(bag, settings, planner, ReplayOptions(command="straight"))
-            latency = outcome.latency.summary().p50_ms
-            factor = len(outcome.plans) / 10.0 / outcome.wall_s
-            print(f"{size[0]} x {size[1]} {kind:<10}{len(outcome.plans):>8}{latency:>15.1f}{factor:>13.2f}", flush=True)
+                for turn in range(2 * arguments.repeats):
+                    ahead = turn % 2 == 0
+                    factor, p50_ms = real_time_factor(path, settings, arguments.seconds, read_ahead=ahead)
+                    factors[ahead].append(factor)
+                    plan_ms.append(p50_ms)
+            both, alone = (statistics.median(factors[ahead]) for ahead in (True, False))
+            name = f"{size[0]} x {size[1]} {kind}"
+            print(
+                f"{name:<22}{statistics.median(plan_ms):>15.1f}{both:>13.2f}{alone:>12.2f}{both / alone:>7.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

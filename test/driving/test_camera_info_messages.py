@@ -52,13 +52,24 @@ def test_every_model_of_opencv_is_taken_with_its_coefficients(info, model, count
 
 
 @pytest.mark.parametrize(
+    ("model", "count"), [("none", 0), ("none", 5), ("equidistant", 5), ("inverse_brown_conrady", 5), ("plumb_bob", 6)]
+)
+def test_no_distortion_is_none_whatever_a_driver_calls_it(info, model, count):
+    calibration = camera_calibration(info(distortion_model=model, d=[0.0] * count), "CAM_F0", MOUNT)
+    assert (calibration.lens, calibration.distortion.tolist()) == (Lens.BROWN, [0.0] * 5)
+
+
+@pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"d": [math.nan] * 5}, r"finite distortion coefficients, got \[nan.*not calibrated"),
         ({"d": [0.1, math.inf, 0, 0, 0]}, "finite distortion coefficients"),
-        ({"d": [0.0] * 6}, "expected 0, 4, 5, 8, 12, 14 distortion coefficients for 'plumb_bob', got 6"),
-        ({"d": [0.0] * 5, "distortion_model": "equidistant"}, "expected 0, 4 distortion coefficients"),
-        ({"distortion_model": "double_sphere"}, "'equidistant', 'fisheye' or none, got 'double_sphere'"),
+        ({"d": [0.1] * 6}, "expected 0, 4, 5, 8, 12, 14 distortion coefficients for 'plumb_bob', got 6"),
+        ({"d": [0.1] * 5, "distortion_model": "equidistant"}, "expected 0, 4 distortion coefficients"),
+        (
+            {"d": [0.1, 0.5], "distortion_model": "double_sphere"},
+            "'fisheye' or none, got 'double_sphere'",
+        ),
         ({"k": [0.0] * 9}, "positive focal lengths"),
         ({"roi": (80, 45, 100, 45)}, r"inside 160 x 90, got 100 x 45 at \(80, 45\)"),
     ],

@@ -188,6 +188,29 @@ def test_a_write_ahead_log_is_read_and_left_as_it_is(small_bags, small_bag, tmp_
     assert {p.name: p.read_bytes() for p in (tmp_path / "bag").iterdir()} == before
 
 
+def test_a_rollback_journal_takes_back_what_was_being_written(small_bags, small_bag, tmp_path):
+    """A recorder that was killed in the middle of a transaction that had spilled into the file already."""
+    source = small_bag().write(tmp_path / "source", "sqlite3")
+    with small_bags.database(source) as base:
+        base.isolation_level = None
+        base.execute("PRAGMA cache_size=1")
+        base.execute("BEGIN")
+        base.execute("DELETE FROM messages")
+        base.executemany("INSERT INTO messages VALUES (?, 1, 1, ?)", [(9000 + i, b"x" * 3000) for i in range(200)])
+        shutil.copytree(source, tmp_path / "bag")
+        base.execute("ROLLBACK")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "bag").iterdir()}
+    assert any(name.endswith("-journal") for name in before)
+    report, _, _ = evaluated(tmp_path / "bag")
+    assert (report.frames, report.dropped, report.skipped) == (6, 0, [])
+    assert any("a rollback journal was left over" in note for note in report.notes)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "bag").iterdir()} == before
+
+
+def test_metadata_stands_for_its_folder(small_bag, tmp_path):
+    assert evaluated(small_bag().write(tmp_path / "bag") / "metadata.yaml")[0].dropped == 0
+
+
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_a_folder_without_metadata_is_opened_by_the_file_inside(small_bag, tmp_path, storage):
     path = small_bag().write(tmp_path / "bag", storage)
@@ -243,6 +266,14 @@ def test_files_that_are_something_else_are_named(tmp_path, content, words):
         evaluated(path)
 
 
+def test_messages_of_ros_1_in_an_mcap_file_are_named(small_bags, small_bag, tmp_path):
+    path = small_bag().drop("/lidar").write(tmp_path / "bag")
+    path = small_bags.with_foreign_topic(path, "sensor_msgs/PointCloud2", "", "ros1msg", "ros1")
+    words = r"1 more topics hold messages of encoding 'ros1', not of ROS 2: convert .* `rosbags-convert`"
+    with pytest.raises(BagError, match=words):
+        evaluated(path)
+
+
 def test_a_file_that_is_cut_off_says_how_to_save_it(small_bags, small_bag, tmp_path):
     path = small_bag().write(tmp_path / "bag")
     data = small_bags.file_of(path)
@@ -275,6 +306,32 @@ def test_cameras_that_were_recorded_late_are_named_with_their_delay(small_bag, t
     for entry in bag.of("/camera"):
         entry.logged_us += 400_000
     with pytest.raises(BagError, match=r"CAM_F0 \(/camera/front/.*\): recorded 0.43 s after its stamps, others 0.00 s"):
+        evaluated(bag.write(tmp_path / "bag"))
+
+
+def unstamped(bag, part, seconds=0):
+    """Stamps that count from another moment; all the same with 0 seconds."""
+    for index, entry in enumerate(bag.of(part)):
+        total = (10 * seconds + index) * 100_000_000 if seconds else 0
+        stamp = dataclasses.replace(entry.message.header.stamp, sec=total // 10**9, nanosec=total % 10**9)
+        entry.message = dataclasses.replace(
+            entry.message, header=dataclasses.replace(entry.message.header, stamp=stamp)
+        )
+
+
+@pytest.mark.parametrize("part", ["/lidar", "/odometry", "/camera"])
+def test_messages_without_a_time_are_named(small_bag, tmp_path, part):
+    bag = small_bag()
+    unstamped(bag, part)
+    with pytest.raises(BagError, match=rf"{part}.*: its messages carry no time \(header.stamp is 0"):
+        evaluated(bag.write(tmp_path / "bag"))
+
+
+def test_a_clock_that_counts_from_its_start_is_named(small_bag, tmp_path):
+    bag = small_bag()
+    unstamped(bag, "/lidar", seconds=123)
+    words = r"lidar \(/lidar/points\): its stamps are of another clock .* begin at 123.0 s, others' at 1700000000.0 s"
+    with pytest.raises(BagError, match=words):
         evaluated(bag.write(tmp_path / "bag"))
 
 
@@ -382,6 +439,21 @@ def test_a_twist_that_the_pose_contradicts_is_told_and_can_be_replaced(small_bag
     assert inputs[-1].now.velocity == pytest.approx((8.0, 0.0), abs=1e-6)
 
 
+def test_poses_alone_are_enough_where_the_twist_is_not_a_number(small_bag, tmp_path):
+    bag = small_bag()
+    for entry in bag.of("/odometry"):
+        entry.message.twist.twist.linear.x = entry.message.twist.twist.angular.z = math.nan
+    path = bag.write(tmp_path / "bag")
+    with pytest.raises(BagError, match=r"/odometry: odometry: expected finite numbers"):
+        evaluated(path)
+    settings = dataclasses.replace(
+        SETTINGS, odometry_twist=TwistSource.POSES, mount=SensorMounts(odometry=(0.5, 0.0, 0.0, 0.0, 0.0, 0.0))
+    )
+    report, _, inputs = evaluated(path, settings)
+    assert (report.dropped, report.skipped, report.notes) == (0, [], [])
+    assert inputs[-1].now.velocity == pytest.approx((8.0, 0.0), abs=1e-6)
+
+
 def test_odometry_of_another_frame_is_told_until_its_place_is_known(small_bag, tmp_path):
     bag = small_bag()
     change(bag.of("/odometry"), child_frame_id="imu_link")
@@ -410,6 +482,9 @@ def test_mounts_that_cannot_be_right_are_told_with_the_likely_cause(small_bags, 
     degrees = SensorMounts(front=(1.6, 0.0, 1.5, 0.0, 0.0, 90.0), lidar=(0.0, 0.0, 1.8, 0.0, 0.0, 0.0))
     report, _, _ = evaluated(path, dataclasses.replace(SETTINGS, mount=degrees))
     assert report.notes == ["mount.front: angles [0.0, 0.0, 90.0] are more than a turn: degrees? Expected rad"]
+    millimetres = SensorMounts(front=(1600.0, 0.0, 1500.0, 0.0, 0.0, 0.0), lidar=(0.0, 0.0, 1.8, 0.0, 0.0, 0.0))
+    report, _, _ = evaluated(path, dataclasses.replace(SETTINGS, mount=millimetres))
+    assert "mount.front: place [1600.0, 0.0, 1500.0] is far outside the vehicle: mm? Expected m" in report.notes
 
 
 # --- what the planner is told, and with which sensors
@@ -472,6 +547,12 @@ def test_one_front_camera_with_foreign_names_is_planned_and_said_to_be_out_of_di
     assert report.dropped == 0
     assert not inputs[0].cameras["CAM_L0"].rgb.any() and inputs[0].cameras["CAM_F0"].rgb.any()
     assert any("out of distribution: no CAM_L0, CAM_R0" in note for note in report.notes)
+
+
+def test_a_camera_of_which_there_is_only_the_calibration_is_missing(small_bag, tmp_path):
+    report, _, inputs = evaluated(small_bag().drop("front_left/image").write(tmp_path / "bag"))
+    assert report.dropped == 0 and not inputs[0].cameras["CAM_L0"].rgb.any()
+    assert any("out of distribution: no CAM_L0" in note for note in report.notes)
 
 
 def test_raw_formats_reach_the_planner_as_colours(small_bags, small_bag, tmp_path):

@@ -137,11 +137,13 @@ def _matrix(values: Any, shape: tuple[int, int], field: str, name: str) -> Float
 
 
 def _lens(message: CameraInfoLike, name: str) -> tuple[Lens, FloatArray]:
-    """Model and coefficients; 5 zeros where the message states none.
+    """Model and coefficients; 5 zeros where the message states none, or zeros under whatever name.
 
     Raises:
         MessageError: for a model that is not known, or coefficients that do not fit it.
     """
+    if not np.any(message.d):
+        return Lens.BROWN, np.zeros(5)
     lens = _LENSES.get(message.distortion_model)
     if lens is None:
         known = ", ".join(repr(model) for model in _LENSES if model)

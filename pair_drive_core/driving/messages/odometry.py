@@ -59,8 +59,12 @@ def yaw_of(quaternion: QuaternionLike) -> float:
     return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
-def motion_sample(message: OdometryLike) -> MotionSample:
+def motion_sample(message: OdometryLike, *, with_twist: bool = True) -> MotionSample:
     """Pose and velocity of the rear axle.
+
+    Args:
+        message: of the odometry.
+        with_twist: whether the velocity is looked at; zero otherwise.
 
     Raises:
         MessageError: for a number that is not finite or an orientation that is no rotation.
@@ -68,7 +72,7 @@ def motion_sample(message: OdometryLike) -> MotionSample:
     header: HeaderLike = message.header
     position, linear = message.pose.pose.position, message.twist.twist.linear
     pose = np.array([position.x, position.y, yaw_of(message.pose.pose.orientation)], dtype=np.float64)
-    velocity = np.array([linear.x, linear.y], dtype=np.float64)
+    velocity = np.array([linear.x, linear.y], dtype=np.float64) if with_twist else np.zeros(2)
     _require_finite("odometry", pose, velocity)
     _require_below("odometry: a position on earth", pose[:2], MAX_POSITION_M, "m")
     _require_below("odometry: a velocity of a road vehicle", velocity, MAX_SPEED_MPS, "m/s")
