@@ -19,6 +19,7 @@ from pair_drive_core.driving.picture_motion import (
     sky_and_ground,
 )
 from pair_drive_core.driving.sensor_feed import SensorMounts
+from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.scene import AgentInput, CameraCalibration, LidarSweep
 from pair_drive_core.scene.sensors import FloatArray
 
@@ -338,7 +339,7 @@ def _way_between(first: AgentInput, second: AgentInput) -> tuple[float, float]:
 
 def _is_straight(first: AgentInput, second: AgentInput) -> bool:
     """Whether the ego hardly turned on its way between two moments."""
-    turned = math.remainder(float(second.now.pose[2] - first.now.pose[2]), 2.0 * math.pi)
+    turned = wrap_angle(float(second.now.pose[2] - first.now.pose[2]))
     return abs(turned) * _STRAIGHT_RADIUS_M < _way_between(first, second)[0]
 
 

@@ -34,6 +34,8 @@ from pair_drive_core.scene.sensors import FloatArray
 
 PayloadT = TypeVar("PayloadT")
 
+TOO_MANY = "too many waiting"
+"""Reason for a set that was dropped since newer ones came before it was whole."""
 LIDAR, ODOMETRY, ACCELERATION, COMMAND = "lidar", "odometry", "acceleration", "command"
 """Names of the streams that are not cameras."""
 _BESIDE = (ACCELERATION, COMMAND)
@@ -214,7 +216,7 @@ class Synchronizer(Generic[PayloadT]):
             frames.append(Stamped(time_us, payload))
             if stream == self.config.reference_camera:
                 if len(self._pending) == self._pending.maxlen:
-                    self.report.dropped["too many waiting"] += 1
+                    self.report.dropped[TOO_MANY] += 1
                 self._pending.append(time_us)
 
     def add_motion(self, sample: MotionSample) -> None:

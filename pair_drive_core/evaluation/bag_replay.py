@@ -19,6 +19,7 @@ from pair_drive_core.driving.messages.camera_info import camera_pose
 from pair_drive_core.driving.mount_check import MountCheck, MountFinding
 from pair_drive_core.driving.planner_settings import PlannerSettings
 from pair_drive_core.driving.sensor_feed import Extrinsics
+from pair_drive_core.driving.synchronizer import TOO_MANY
 from pair_drive_core.driving.topics import PLAN_TOPIC, TRUTH_TOPIC, absolute
 from pair_drive_core.evaluation.bag_clocks import clock_findings
 from pair_drive_core.evaluation.bag_commands import DRIVEN, CommandSource, FixedCommand, driven_route, route_source
@@ -256,9 +257,14 @@ def _take_over(intake: Intake, outcome: Replay) -> None:
     lost = len(intake.frame_stamps_us - set(outcome.plans))
     explained = sum(n for reason, n in synchroniser.items() if not reason.endswith("out of order"))
     rest = lost - explained - len(intake.unusable_us)
-    early = min(max(rest, 0), len(intake.uncalibrated_us - set(outcome.plans)))
-    if early:
-        outcome.dropped["before all cameras were calibrated"] += early
+    uncalibrated = len(intake.uncalibrated_us - set(outcome.plans))
+    early = min(max(rest, 0), uncalibrated)
+    # Sets that wait for a calibration push each other out: the calibration is the cause.
+    pushed_out = min(synchroniser[TOO_MANY], uncalibrated - early)
+    if early + pushed_out:
+        outcome.dropped["before all cameras were calibrated"] += early + pushed_out
+        outcome.dropped[TOO_MANY] -= pushed_out
+    outcome.dropped = +outcome.dropped
     if rest > early:
         reason = "incomplete at the end" if not intake.time_jumps else "forgotten at a time jump or the end"
         outcome.dropped[reason] += rest - early

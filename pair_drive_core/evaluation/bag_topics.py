@@ -82,17 +82,22 @@ def find_inputs(bag: Bag, settings: PlannerSettings, remaps: Mapping[str, str], 
     notes: list[str] = []
     present = {(entry.kind, entry.camera) for entry in found.values()}
     cameras = _cameras(settings, present)
+    missing_inputs = []
     for name, entry in INPUT_TOPICS.items():
         if name in remaps and not _holds(bag, remaps[name]):
             continue
         if _is_wanted(entry, cameras, settings, needs_command=needs_command) and not _is_there(entry, present):
             problems.append(f"topic {names[name]}: expected {entry.kind.value}, found none")
+            missing_inputs.append(entry)
     if problems:
         available = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(bag.topics.items())) or "nothing"
         problems.append(f"the recording holds {available}")
         for encoding, count in sorted(bag.other_encodings.items()):
             hint = f": {_ROS_1}" if encoding.startswith("ros1") else ""
             problems.append(f"{count} more topics hold messages of encoding {encoding!r}, not of ROS 2{hint}")
+        likely = _likely_remaps(bag, missing_inputs, set(names.values()))
+        if likely:
+            problems.append(f"likely: {likely}")
         raise BagError(bag.path, "; ".join(problems))
     kept = {
         topic: entry
@@ -110,6 +115,17 @@ def find_inputs(bag: Bag, settings: PlannerSettings, remaps: Mapping[str, str], 
             pictures[entry.camera] = topic
     missing = tuple(name for name in settings.sync.cameras if name not in cameras)
     return BagInputs(kept, cameras, missing, pictures, notes)
+
+
+def _likely_remaps(bag: Bag, missing: list[InputTopic], taken: set[str]) -> str:
+    """Options that name the only topic of a kind that is missing; empty where there is none or a choice."""
+    options = []
+    for entry in missing:
+        kinds = [kind.value for kind in (_PICTURES if entry.kind in _PICTURES else (entry.kind,))]
+        found = [topic for topic, kind in bag.topics.items() if kind in kinds and topic not in taken]
+        if len(found) == 1:
+            options.append(f"--topic {entry.name}:={found[0]}")
+    return " ".join(options)
 
 
 def _holds(bag: Bag, topic: str) -> bool:

@@ -279,6 +279,7 @@ def draw_tree(axes: Axes, result: GuardedPlan) -> None:
         for poses, reward in zip(plan.candidates.poses, plan.candidates.reward.tolist(), strict=True):
             line = dense_path(poses)
             axes.plot(line[:, 1], line[:, 0], color=_TREE_COLORS(reward), linewidth=1.2, zorder=4)
+        axes.plot([], [], color=_TREE_COLORS(1.0), linewidth=1.2, label="leaves, the better the greener")
         imitation = dense_path(plan.candidates.poses[plan.candidates.imitation_index])
         axes.plot(imitation[:, 1], imitation[:, 0], color="#7b3fa0", linewidth=1.5, label="imitation", zorder=5)
     line = dense_path(plan.poses)

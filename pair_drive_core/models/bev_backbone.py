@@ -19,7 +19,7 @@ STATUS_SCALE = (1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.25, 0.25)
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Sizes of one branch's backbone; the defaults are the paper's TransFuser (METHOD section 6).
+    """Sizes of one branch's backbone; the defaults are those that the paper has for TransFuser (METHOD section 6).
 
     Attributes:
         camera: image encoder; it and `lidar` have as many stages, of the same channels.
@@ -164,7 +164,7 @@ class WorldHead(nn.Module):
 
 
 class BevBackbone(nn.Module):
-    """TransFuser's backbone (Chitta et al. 2023, as used by the paper): two encoders, fusion after every stage."""
+    """TransFuser's backbone (Chitta et al. 2023), of the paper's sizes: two encoders, fusion after every stage."""
 
     status_scale: Tensor
 

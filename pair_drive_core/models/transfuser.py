@@ -1,4 +1,8 @@
-"""The imitation branch: TransFuser with a single trajectory query (paper section 3.2)."""
+"""The imitation branch: TransFuser with a single trajectory query (paper section 3.2).
+
+The official TransFuser on NAVSIM, which the paper takes, has 30 queries for boxes of other vehicles beside it, and
+learns them (METHOD section 6). There are none here: the auxiliary task is the BEV map alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from pair_drive_core.scene import PLAN_STEPS
 
 @dataclass(frozen=True)
 class TransFuserConfig:
-    """Sizes of the imitation branch; the defaults are the paper's.
+    """Sizes of the imitation branch; the defaults are the paper's, but for the boxes that are left out.
 
     Attributes:
         backbone: encoders and fusion.

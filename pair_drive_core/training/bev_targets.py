@@ -1,4 +1,4 @@
-"""What the auxiliary BEV map shall show (TransFuser's own auxiliary task, METHOD section 6)."""
+"""What the auxiliary BEV map shall show (one of TransFuser's two auxiliary tasks, METHOD section 6)."""
 
 from __future__ import annotations
 

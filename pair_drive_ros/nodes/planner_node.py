@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, wraps
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Path
@@ -46,6 +45,7 @@ from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic, 
 from pair_drive_core.planning.planner import Planner
 from pair_drive_core.scene import AgentInput
 from pair_drive_ros.inference_thread import InferenceThread
+from pair_drive_ros.lifecycle import start, told
 from pair_drive_ros.message_types import message_type, ros_message
 from pair_drive_ros.msg import CandidateTrajectories, PlannedTrajectory
 from pair_drive_ros.parameters import ParameterValue, declare, plain, value_problems, values
@@ -59,8 +59,6 @@ _CONSOLE_PERIOD_S = 5.0
 _CAUSES_TOLD = 4
 _OUTPUT_DEPTH = 20
 """Plans kept for a subscriber that is late for a moment, a recorder say; who wants the newest only asks for depth 1."""
-
-Transition: TypeAlias = Callable[["PlannerNode", LifecycleState], TransitionCallbackReturn]
 
 
 @dataclass(frozen=True)
@@ -91,20 +89,6 @@ class Reload:
 
     checkpoint: str
     preparation: Preparation[Planner]
-
-
-def told(transition: Transition) -> Transition:
-    """Log what a transition raises: rclpy turns it into a failed transition without a word."""
-
-    @wraps(transition)
-    def logged(node: PlannerNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(node, state)
-        except BaseException:
-            node.get_logger().error(traceback.format_exc())
-            raise
-
-    return logged
 
 
 class PlannerNode(LifecycleNode):  # type: ignore[misc]
@@ -236,12 +220,6 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._stop_planning()
         self._release()
         return TransitionCallbackReturn.SUCCESS
-
-    def start(self) -> bool:
-        """Configure and activate (parameter `autostart`); whether both succeeded."""
-        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            return False
-        return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
     def close(self) -> None:
         """Stop the inference thread and destroy the node."""
@@ -509,7 +487,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
 
 def run(node: PlannerNode) -> int:
     """Start the node if it shall start itself, and turn it."""
-    if node.get_parameter("autostart").value and not node.start():
+    if node.get_parameter("autostart").value and not start(node):
         return 2
     spin(node)
     return 0

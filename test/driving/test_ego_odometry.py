@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from pair_drive_core.driving.ego_odometry import EgoOdometry
+from pair_drive_core.driving.messages import MessageError
+from pair_drive_core.driving.messages.odometry import linear_acceleration
 
 
 def odometry(x, y, yaw, velocity, rate):
@@ -18,6 +20,29 @@ def odometry(x, y, yaw, velocity, rate):
 
 def turned(angle):
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+@pytest.mark.parametrize(
+    ("x", "speed", "words"),
+    [
+        (1.1e8, 5.0, "a position on earth, at most 1e\\+08 m"),
+        (0.0, 151.0, "a velocity of a road vehicle, at most 150 m/s"),
+        (0.0, -151.0, "a velocity of a road vehicle"),
+    ],
+)
+def test_what_no_vehicle_can_do_is_refused(x, speed, words):
+    with pytest.raises(MessageError, match=words):
+        EgoOdometry().motion(odometry(x, 0.0, 0.0, (speed, 0.0), 0.0), None)
+    EgoOdometry().motion(odometry(0.9e8, 0.0, 0.0, (149.0, 0.0), 0.0), None)
+
+
+def test_what_no_vehicle_can_accelerate_is_refused():
+    def message(x):
+        return Box(accel=Box(accel=Box(linear=Box(x=x, y=0.0, z=0.0))))
+
+    assert linear_acceleration(message(-99.0)).tolist() == [-99.0, 0.0]
+    with pytest.raises(MessageError, match="acceleration: one of a road vehicle, at most 100 m/s"):
+        linear_acceleration(message(101.0))
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.5, math.pi / 2, -2.5])

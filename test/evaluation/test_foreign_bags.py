@@ -344,8 +344,10 @@ def test_side_cameras_out_of_step_are_named_with_their_offset(small_bag, tmp_pat
         evaluated(bag.write(tmp_path / "bag"))
 
 
-def test_frames_before_the_calibration_are_explained(small_bags, small_bag, tmp_path):
-    bag = small_bag(frames=20)
+@pytest.mark.parametrize("frames", [20, 25])
+def test_frames_before_the_calibration_are_explained(small_bags, small_bag, tmp_path, frames):
+    """Those that waited to the end, and those that newer ones pushed out before the calibration came."""
+    bag = small_bag(frames=frames)
     bag.entries = [e for e in bag.entries if "info" not in e.topic or e.logged_us > small_bags.T0_US + 1_850_000]
     report, _, _ = evaluated(bag.write(tmp_path / "bag"))
     assert report.dropped == sum(report.drop_reasons.values()) > 0
@@ -378,6 +380,22 @@ def test_a_remap_to_a_topic_that_is_not_there_lists_the_topics_that_are(small_ba
         BagError, match=r"topic /odom \(for odometry\): the recording holds no such topic; .*/odometry \(nav"
     ):
         evaluated(path, remaps={"odometry": "/odom"})
+
+
+def test_topics_that_can_only_be_the_ones_that_are_missing_are_offered(small_bag, tmp_path):
+    bag = small_bag().drop("/driving_command").drop("front_left").drop("front_right")
+    bag.rename({FRONT: "/zed/rgb/compressed", "/camera/front/camera_info": "/zed/info", "/odometry": "/odom"})
+    second = bag.of("/odom")[0]
+    path = bag.write(tmp_path / "bag")
+    words = (
+        "likely: --topic odometry:=/odom --topic camera/front/camera_info:=/zed/info "
+        "--topic camera/front/image_raw:=/zed/rgb/compressed$"
+    )
+    with pytest.raises(BagError, match=words):
+        evaluated(path, command="straight")
+    bag.put("/odom2", second.logged_us, second.message)
+    with pytest.raises(BagError, match="likely: --topic camera/front/camera_info"):
+        evaluated(bag.write(tmp_path / "two"), command="straight")
 
 
 # --- D. what was accepted and wrong

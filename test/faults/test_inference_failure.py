@@ -38,6 +38,7 @@ def node(peer):
 def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, rig, peer):
     from diagnostic_msgs.msg import DiagnosticArray
 
+    from pair_drive_ros.lifecycle import start
     from pair_drive_ros.msg import PlannedTrajectory
 
     plans = peer.collect(PlannedTrajectory, "planning/trajectory")
@@ -47,7 +48,7 @@ def test_out_of_memory_is_an_error_and_a_fallback_and_the_node_recovers(node, ri
         found = [s for s in diagnostics[-1].status if s.name.endswith(": planner")] if diagnostics else []
         return (found[0].level[0], found[0].message) if found else (None, "")
 
-    assert node.start()
+    assert start(node)
     rig.wait_for_planner()
     assert rig.stream_until(lambda: finding()[0] == OK, 30) is not None
     good = node._planner._planner
@@ -73,6 +74,7 @@ class OddError(Exception):
 def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(node, rig, peer):
     from diagnostic_msgs.msg import DiagnosticArray
 
+    from pair_drive_ros.lifecycle import start
     from pair_drive_ros.msg import PlannedTrajectory
 
     plans = peer.collect(PlannedTrajectory, "planning/trajectory")
@@ -82,7 +84,7 @@ def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(n
         found = [s for s in diagnostics[-1].status if s.name.endswith(": output")] if diagnostics else []
         return (found[0].level[0], found[0].message) if found else (None, "")
 
-    assert node.start()
+    assert start(node)
     rig.wait_for_planner()
     assert rig.stream_until(lambda: output()[0] == OK, 30) is not None
     decode = node._feed.decode
@@ -118,10 +120,11 @@ def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(n
 
 @pytest.mark.parametrize("what", ["the node's clock jumps", "the sensors' time jumps", "the node is activated anew"])
 def test_what_was_asked_for_before_is_not_published_and_nothing_of_the_past_is_used(node, rig, peer, what):
+    from pair_drive_ros.lifecycle import start
     from pair_drive_ros.msg import PlannedTrajectory
 
     plans = peer.collect(PlannedTrajectory, "planning/trajectory")
-    assert node.start()
+    assert start(node)
     rig.wait_for_planner()
     assert rig.stream_until(lambda: plans, 30) is not None
     decode, gate, held = node._feed.decode, threading.Event(), []
@@ -165,6 +168,7 @@ def test_readings_are_forgotten_when_the_clock_of_a_simulator_jumps_back(peer, r
     from rosgraph_msgs.msg import Clock
 
     from pair_drive_core.driving.messages.stamps import to_time
+    from pair_drive_ros.lifecycle import start
     from pair_drive_ros.message_types import ros_message
     from pair_drive_ros.nodes.planner_node import PlannerNode
 
@@ -178,7 +182,7 @@ def test_readings_are_forgotten_when_the_clock_of_a_simulator_jumps_back(peer, r
         return node._now_us() == time_us
 
     try:
-        assert node.start()
+        assert start(node)
         rig.wait_for_planner()
         assert peer.spin_until(lambda: is_at(100_000_000), 30)
         newest = lambda: node._feed.synchronizer.newest_us("CAM_F0")  # noqa: E731

@@ -1,8 +1,18 @@
 """The town as a process of its own: driven by commands, with faults set while it lives, and what it reports."""
 
 import json
+from collections import Counter
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+
+from pair_drive_core.driving.guarded_planner import GuardedPlan
+from pair_drive_core.driving.messages.trajectories import to_planned_trajectory
+from pair_drive_core.evaluation.plan_jumps import PlanJumpMeter
+from pair_drive_core.planning.plan import Plan, PlanSource
+from pair_drive_core.scene import DrivingCommand, EgoStatus
 
 NODE = "pair_drive_ros.nodes.town_simulator_node"
 
@@ -89,3 +99,19 @@ def test_a_fault_that_is_none_ends_the_node_with_the_reason(town):
     process = town(fault__front="explode")
     assert process.wait(90) == 2
     assert "expected each of drop, delay, freeze, corrupt, stamp" in process.log_path.read_text()
+
+
+def test_plans_that_no_truth_will_score_are_forgotten():
+    """A drive of hours without ground truth; only the last half minute of plans is kept."""
+    from pair_drive_ros.message_types import ros_message
+    from pair_drive_ros.nodes.town_simulator_node import TownSimulatorNode
+
+    node = SimpleNamespace(
+        _plans=0, _unscored={}, _sources=Counter(), _reasons=Counter(), _jumps=PlanJumpMeter(), _plan=None
+    )
+    plan = GuardedPlan(Plan(torch.zeros(8, 3), PlanSource.IMITATION, 0.5, 0.5), "", False, 0.0)
+    for second in range(100):
+        status = EgoStatus(1_000_000 * second, np.zeros(3), np.zeros(2), np.zeros(2), DrivingCommand.STRAIGHT)
+        TownSimulatorNode._on_plan(node, to_planned_trajectory(ros_message, plan, status, "odom", 0.0, "test"))
+    assert node._plans == 100
+    assert sorted(node._unscored) == [1_000_000 * second for second in range(70, 100)]
