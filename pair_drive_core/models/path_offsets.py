@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pair_drive_core.geometry import wrap_angle
 from pair_drive_core.models.reference_path import ReferencePath
@@ -77,11 +78,48 @@ class OffsetConfig:
         return torch.tensor([[by_intention[i].along_mps, by_intention[i].across_m] for i in Intention])
 
 
+class PathOffsets:
+    """Offsets along and across some references; what depends on the references alone is computed once.
+
+    Args:
+        reference: (B, 8, 3), ego frame at t0, 2 Hz; m, rad.
+        config: ramp and greatest slope.
+    """
+
+    def __init__(self, reference: Tensor, config: OffsetConfig) -> None:
+        self._max_slope = config.max_slope
+        self._path = ReferencePath.through(reference)
+        arc = self._path.arc_length
+        steps = arc.diff(dim=1)
+        self._steps = torch.cat((steps, steps[:, -1:]), dim=1).unsqueeze(1)
+        shift, way = _ramps(config.ramp_s, reference)
+        self._along, self._across = way.diff(dim=0).T, shift.diff(dim=0).T
+        self._fastest = steps.amax(dim=1) / PLAN_INTERVAL_S
+        self._config = config
+
+    @property
+    def speed_scale(self) -> Tensor:
+        """(B,): share of `along_mps` that counts, from the reference's greatest speed."""
+        return (self._fastest / self._config.full_scale_speed_mps).clamp(self._config.min_scale, 1.0)
+
+    def apply(self, offsets: Tensor) -> Tensor:
+        """Trajectories that the edges' offsets make of the references; see `apply_offsets`."""
+        gained, shifted = offsets[..., 0] @ self._along, offsets[..., 1] @ self._across
+        step_along = (self._steps + gained).clamp(min=0.0)
+        reach = self._max_slope * step_along
+        step_across = torch.minimum(torch.maximum(shifted, -reach), reach)
+        along, across = step_along[..., :PLAN_STEPS].cumsum(2), step_across[..., :PLAN_STEPS].cumsum(2)
+        poses = self._path.poses_at(along)
+        slope = _held_slope(step_along, step_across)
+        heading = poses[..., 2]
+        x = poses[..., 0] - across * heading.sin()
+        y = poses[..., 1] + across * heading.cos()
+        return torch.stack((x, y, wrap_angle(heading + torch.atan(slope))), dim=-1)
+
+
 def speed_scale(reference: Tensor, config: OffsetConfig) -> Tensor:
     """(B,): share of `along_mps` that counts, from the reference's greatest speed; references are (B, 8, 3)."""
-    arc = ReferencePath.through(reference).arc_length
-    fastest = arc.diff(dim=1).amax(dim=1) / PLAN_INTERVAL_S
-    return (fastest / config.full_scale_speed_mps).clamp(config.min_scale, 1.0)
+    return PathOffsets(reference, config).speed_scale
 
 
 def apply_offsets(reference: Tensor, offsets: Tensor, config: OffsetConfig) -> Tensor:
@@ -96,21 +134,7 @@ def apply_offsets(reference: Tensor, offsets: Tensor, config: OffsetConfig) -> T
     Returns:
         (B, K, 8, 3), ego frame at t0; m, rad. Never backwards along the reference.
     """
-    path = ReferencePath.through(reference)
-    arc = torch.cat((path.arc_length, 2.0 * path.arc_length[:, -1:] - path.arc_length[:, -2:-1]), dim=1)
-    position_basis, speed_basis = _ramps(config.ramp_s, offsets)
-    gained = torch.einsum("bke,te->bkt", offsets[..., 0], speed_basis)
-    shifted = torch.einsum("bke,te->bkt", offsets[..., 1], position_basis)
-    step_along = (arc.diff(dim=1).unsqueeze(1) + gained.diff(dim=2)).clamp(min=0.0)
-    reach = config.max_slope * step_along
-    step_across = torch.minimum(torch.maximum(shifted.diff(dim=2), -reach), reach)
-    along, across = step_along.cumsum(2), step_across.cumsum(2)
-    poses = path.poses_at(along[..., :PLAN_STEPS])
-    slope = _held_slope(step_along, step_across)
-    normal = torch.stack((-poses[..., 2].sin(), poses[..., 2].cos()), dim=-1)
-    xy = poses[..., :2] + across[..., :PLAN_STEPS, None] * normal
-    heading = wrap_angle(poses[..., 2] + torch.atan(slope))
-    return torch.cat((xy, heading.unsqueeze(-1)), dim=-1)
+    return PathOffsets(reference, config).apply(offsets)
 
 
 def _ramps(ramp_s: float, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,10 +152,8 @@ def _held_slope(step_along: Tensor, step_across: Tensor) -> Tensor:
     """(B, K, 8) lateral slope at each pose from the steps before and after it; held where the vehicle stands."""
     way = step_along[..., :-1] + step_along[..., 1:]
     shift = step_across[..., :-1] + step_across[..., 1:]
-    current = torch.zeros_like(way[..., 0])
-    slopes: list[Tensor] = []
-    for step in range(PLAN_STEPS):
-        fresh = shift[..., step] / way[..., step].clamp(min=_MOVING_M)
-        current = torch.where(way[..., step] > _MOVING_M, fresh, current)
-        slopes.append(current)
-    return torch.stack(slopes, dim=-1)
+    fresh = shift / way.clamp(min=_MOVING_M)
+    # The newest pose up to each that moves, counted from 1; 0 before the first, where the slope is none.
+    number = torch.arange(1, PLAN_STEPS + 1, device=way.device)
+    newest = torch.where(way > _MOVING_M, number, 0).cummax(-1).values
+    return functional.pad(fresh, (1, 0)).gather(-1, newest)

@@ -13,6 +13,7 @@ _SHORT_M = 0.5
 """Segments shorter than this say nothing about curvature."""
 _MAX_CURVATURE_PER_M = 0.15
 """Tightest curve continued beyond the end of a reference."""
+_NO_LENGTH_M = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,15 @@ class ReferencePath:
         headings: (B, T + 1), rad.
         arc_length: (B, T + 1), m, sum of the chords up to each pose.
         end_curvature: (B,), 1/m, continued beyond the last pose.
+        segments: (B, T, 12), of each chord: arc length at its start, its length, heading at its start, turn; then x and
+            y as cubics of the share of the length, their constant coefficients first.
     """
 
     points: Tensor
     headings: Tensor
     arc_length: Tensor
     end_curvature: Tensor
+    segments: Tensor
 
     @staticmethod
     def through(reference: Tensor) -> ReferencePath:
@@ -45,7 +49,11 @@ class ReferencePath:
         curvature = turn / chord[:, -1].clamp(min=_SHORT_M)
         curvature = torch.where(chord[:, -1] > _SHORT_M, curvature, torch.zeros_like(curvature))
         return ReferencePath(
-            poses[..., :2], poses[..., 2], arc, curvature.clamp(-_MAX_CURVATURE_PER_M, _MAX_CURVATURE_PER_M)
+            poses[..., :2],
+            poses[..., 2],
+            arc,
+            curvature.clamp(-_MAX_CURVATURE_PER_M, _MAX_CURVATURE_PER_M),
+            _segments(poses, arc, chord),
         )
 
     def poses_at(self, distance: Tensor) -> Tensor:
@@ -59,32 +67,23 @@ class ReferencePath:
         """
         batch = distance.shape[0]
         flat = distance.reshape(batch, -1)
-        inside = self._within(torch.minimum(flat, self.arc_length[:, -1:]))
-        beyond = self._beyond((flat - self.arc_length[:, -1:]).clamp(min=0.0))
-        poses = torch.where((flat > self.arc_length[:, -1:]).unsqueeze(-1), beyond, inside)
+        end = self.arc_length[:, -1:]
+        inside = self._within(torch.minimum(flat, end))
+        beyond = self._beyond((flat - end).clamp(min=0.0))
+        poses = torch.where((flat > end).unsqueeze(-1), beyond, inside)
         return poses.reshape(*distance.shape, 3)
 
     def _within(self, distance: Tensor) -> Tensor:
         """(B, P) distances on the known part to (B, P, 3): cubic Hermite through the poses."""
-        last = self.arc_length.shape[1] - 2
-        index = (torch.searchsorted(self.arc_length.contiguous(), distance.contiguous(), right=True) - 1).clamp(0, last)
-        start, end = self._vertex(index), self._vertex(index + 1)
-        length = self.arc_length.gather(1, index + 1) - self.arc_length.gather(1, index)
-        u = ((distance - self.arc_length.gather(1, index)) / length.clamp(min=1e-6)).clamp(0.0, 1.0).unsqueeze(-1)
-        tangents = [torch.stack((p[..., 2].cos(), p[..., 2].sin()), -1) * length.unsqueeze(-1) for p in (start, end)]
-        xy = (
-            (2 * u**3 - 3 * u**2 + 1) * start[..., :2]
-            + (u**3 - 2 * u**2 + u) * tangents[0]
-            + (3 * u**2 - 2 * u**3) * end[..., :2]
-            + (u**3 - u**2) * tangents[1]
-        )
-        heading = start[..., 2:] + u * wrap_angle(end[..., 2:] - start[..., 2:])
-        return torch.cat((xy, wrap_angle(heading)), dim=-1)
-
-    def _vertex(self, index: Tensor) -> Tensor:
-        """(B, P) indices to (B, P, 3) poses."""
-        poses = torch.cat((self.points, self.headings.unsqueeze(-1)), dim=-1)
-        return poses.gather(1, index.unsqueeze(-1).expand(-1, -1, 3))
+        last = self.segments.shape[1] - 1
+        index = (torch.searchsorted(self.arc_length, distance, right=True) - 1).clamp(0, last)
+        found = self.segments.gather(1, index.unsqueeze(-1).expand(-1, -1, self.segments.shape[2]))
+        start, length, heading, turn = found[..., :4].unbind(-1)
+        u = ((distance - start) / length).clamp(0.0, 1.0)
+        constant, linear, square, cube = found[..., 4:].unflatten(-1, (4, 2)).unbind(-2)
+        v = u.unsqueeze(-1)
+        xy = constant + v * (linear + v * (square + v * cube))
+        return torch.cat((xy, wrap_angle(heading + u * turn).unsqueeze(-1)), dim=-1)
 
     def _beyond(self, excess: Tensor) -> Tensor:
         """(B, P) distances past the end to (B, P, 3): an arc of the last curvature."""
@@ -95,3 +94,15 @@ class ReferencePath:
         direction = start + turn / 2.0
         xy = self.points[:, -1:] + chord.unsqueeze(-1) * torch.stack((direction.cos(), direction.sin()), dim=-1)
         return torch.cat((xy, wrap_angle(start + turn).unsqueeze(-1)), dim=-1)
+
+
+def _segments(poses: Tensor, arc: Tensor, chord: Tensor) -> Tensor:
+    """(B, T, 12): the cubic Hermite between (B, T + 1, 3) poses, `chord` apart; see `ReferencePath.segments`."""
+    xy, heading = poses[..., :2], poses[..., 2]
+    direction = torch.stack((heading.cos(), heading.sin()), dim=-1)
+    length = chord.unsqueeze(-1)
+    leaving, arriving, gap = direction[:, :-1] * length, direction[:, 1:] * length, xy[:, 1:] - xy[:, :-1]
+    square, cube = 3.0 * gap - 2.0 * leaving - arriving, leaving + arriving - 2.0 * gap
+    turn = wrap_angle(heading.diff(dim=1))
+    numbers = torch.stack((arc[:, :-1], chord.clamp(min=_NO_LENGTH_M), heading[:, :-1], turn), dim=-1)
+    return torch.cat((numbers, xy[:, :-1], leaving, square, cube), dim=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pair_drive_core.models.bev_sampling import footprint_points, sample_bev
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS
@@ -32,15 +33,13 @@ class TrajectoryEncoder(nn.Module):
         Returns:
             (B, K, 9, width).
         """
-        poses = torch.cat((torch.zeros_like(poses[..., :1, :]), poses), dim=-2)
-        step = torch.zeros_like(poses[..., 0])
-        step[..., 1:] = (poses[..., 1:, :2] - poses[..., :-1, :2]).norm(dim=-1) / PLAN_INTERVAL_S
-        gain = torch.zeros_like(step)
-        gain[..., 2:] = step[..., 2:] - step[..., 1:-1]
-        motion = torch.stack((step / 10.0, gain), dim=-1)
-        turn = torch.stack((poses[..., 2].cos(), poses[..., 2].sin()), dim=-1)
+        poses = functional.pad(poses, (0, 0, 1, 0))
+        xy, heading = poses[..., :2], poses[..., 2]
+        speed = (xy[..., 1:, :] - xy[..., :-1, :]).norm(dim=-1) / PLAN_INTERVAL_S
+        step, gain = functional.pad(speed, (1, 0)), functional.pad(speed.diff(dim=-1), (2, 0))
+        motion = torch.stack((heading.cos(), heading.sin(), step / 10.0, gain), dim=-1)
         points = footprint_points(poses).flatten(2, 3)
         under = sample_bev(bev_map, points, self.range_m, self.ahead_m).reshape(*poses.shape[:3], -1)
-        raw = torch.cat((poses[..., :2] / self.range_m, turn, motion, under), dim=-1)
+        raw = torch.cat((xy / self.range_m, motion, under), dim=-1)
         token: Tensor = self.mix(torch.relu(self.project(raw))) + self.time
         return token

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pair_drive_core.models.bev_backbone import BevFeatures
-from pair_drive_core.models.path_offsets import EDGES, OffsetConfig, apply_offsets, speed_scale
+from pair_drive_core.models.path_offsets import EDGES, OffsetConfig, PathOffsets, apply_offsets
 from pair_drive_core.models.tree import EdgeDistribution, TrajectoryTree
 from pair_drive_core.models.tree_policy import TreePolicy
 from pair_drive_core.planning.plan import Intention
@@ -17,6 +17,8 @@ from pair_drive_core.planning.plan import Intention
 MAX_GROUP_SIZE = 4096
 ValueFunction = Callable[[Tensor], Tensor]
 """Predicted reward (B, K) in [0, 1] of trajectories (B, K, 8, 3)."""
+PolicyFunction = Callable[[BevFeatures, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""What `TreePolicy` says of the nodes of a level."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,14 @@ class Growth:
         value: predicted reward of partial trajectories, held to the end; None prunes by log-probability alone.
         value_weight: nats that a predicted reward of 1 is worth in pruning.
         generator: source of the noise.
+        policy: computes what the sampler's policy says in another way; None asks it itself.
     """
 
     exploration: float = 0.0
     value: ValueFunction | None = None
     value_weight: float = 10.0
     generator: torch.Generator | None = None
+    policy: PolicyFunction | None = None
 
 
 class TreeSampler(nn.Module):
@@ -138,12 +142,16 @@ class TreeSampler(nn.Module):
         """
         growth = growth or Growth()
         keep = (group_size or self.config.group_size) - 1
-        scale = speed_scale(reference, self.config.offsets)
-        tree = _seedling(reference)
+        path = PathOffsets(reference, self.config.offsets)
+        policy = growth.policy or self.policy
+        tree = _seedling(reference, path)
         for level in range(EDGES):
-            log_intention, mean = self._judge(bev, reference, tree.offsets, level)
-            tree = self._branch(tree, level, log_intention, mean, scale, growth)
-            key = tree.log_prob + growth.exploration * _gumbel(tree.log_prob, growth.generator)
+            levels = torch.full(tree.grown.shape[1:2], level, dtype=torch.int64, device=reference.device)
+            log_intention, mean = policy(bev, tree.grown, levels)
+            tree = self._branch(tree, level, log_intention, mean, path, growth)
+            key = tree.log_prob
+            if growth.exploration > 0:
+                key = key + growth.exploration * _gumbel(key, growth.generator)
             if growth.value is not None:
                 key = key + growth.value_weight * growth.value(tree.grown)
             if self.config.kept_per_intention > 0:
@@ -172,34 +180,27 @@ class TreeSampler(nn.Module):
         """(B, L, 4): log-probability of every edge of given trees under the present policy."""
         return self.distribution(bev, tree).log_prob(tree.intentions, tree.latents)
 
-    def _judge(self, bev: BevFeatures, reference: Tensor, offsets: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """The policy at all nodes of one level: (B, M, N) and (B, M, N, 2)."""
-        poses = apply_offsets(reference, offsets, self.config.offsets)
-        levels = torch.full((offsets.shape[1],), level, dtype=torch.int64, device=offsets.device)
-        judged: tuple[Tensor, Tensor] = self.policy(bev, poses, levels)
-        return judged
-
     def _branch(
         self,
         tree: TrajectoryTree,
         level: int,
         log_intention: Tensor,
         mean: Tensor,
-        scale: Tensor,
+        path: PathOffsets,
         growth: Growth,
     ) -> TrajectoryTree:
         """All M * N children of M nodes."""
         batch, nodes, kinds = log_intention.shape
-        noise = torch.zeros_like(mean)
         if growth.exploration > 0:
             noise = torch.randn(mean.shape, generator=growth.generator, dtype=mean.dtype, device=mean.device)
-        latent = (mean + growth.exploration * self.std * noise).reshape(batch, nodes * kinds, 2)
+            mean = mean + growth.exploration * self.std * noise
+        latent = mean.reshape(batch, nodes * kinds, 2)
         intention = torch.arange(kinds, device=mean.device).repeat(nodes).expand(batch, -1)
         parent = torch.arange(nodes, device=mean.device).repeat_interleave(kinds)
-        offsets = _with_level(tree.offsets[:, parent], level, self.bounded(intention, latent, scale))
+        offsets = _with_level(tree.offsets[:, parent], level, self.bounded(intention, latent, path.speed_scale))
         return TrajectoryTree(
             reference=tree.reference,
-            grown=apply_offsets(tree.reference, offsets, self.config.offsets),
+            grown=path.apply(offsets),
             intentions=_with_level(tree.intentions[:, parent], level, intention),
             latents=_with_level(tree.latents[:, parent], level, latent),
             offsets=offsets,
@@ -208,13 +209,13 @@ class TreeSampler(nn.Module):
         )
 
 
-def _seedling(reference: Tensor) -> TrajectoryTree:
+def _seedling(reference: Tensor, path: PathOffsets) -> TrajectoryTree:
     """A tree of one node, the reference, with no edge decided."""
     batch, device = reference.shape[0], reference.device
     whole = torch.zeros(batch, 1, EDGES, dtype=torch.int64, device=device)
     latents = reference.new_zeros(batch, 1, EDGES, 2)
     root = reference.new_zeros(batch, 1)
-    return TrajectoryTree(reference, reference.unsqueeze(1), whole, latents, latents, whole, root)
+    return TrajectoryTree(reference, path.apply(latents), whole, latents, latents, whole, root)
 
 
 def _with_level(values: Tensor, level: int, entry: Tensor) -> Tensor:

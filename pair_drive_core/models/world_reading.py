@@ -10,6 +10,7 @@ from pair_drive_core.geometry import transform_points, wrap_angle
 from pair_drive_core.models.world_layers import (
     BINARY_LAYERS,
     OCCUPANCY_INTERVAL_S,
+    OCCUPANCY_TIMES,
     WorldLayer,
 )
 from pair_drive_core.scene import PACIFICA, PLAN_INTERVAL_S, PLAN_STEPS, VehicleParameters
@@ -44,6 +45,9 @@ class WorldReading(nn.Module):
 
     grid: Tensor
     middle: Tensor
+    time: Tensor
+    occupied_at: Tensor
+    red_at: Tensor
 
     def __init__(self, range_m: float, ahead_m: float, substeps: int = 1) -> None:
         super().__init__()
@@ -51,6 +55,12 @@ class WorldReading(nn.Module):
         self.substeps = substeps
         self.register_buffer("grid", footprint_grid(), persistent=False)
         self.register_buffer("middle", torch.tensor([ahead_m, 0.0]), persistent=False)
+        time = torch.arange(1, self.steps + 1) * (PLAN_INTERVAL_S / substeps)
+        looks = torch.stack([time + look_s for look_s in _LOOK_AHEAD_S])
+        occupied_at = torch.stack([_weights(at, OCCUPANCY_TIMES, OCCUPANCY_INTERVAL_S) for at in (time, *looks)])
+        self.register_buffer("time", time, persistent=False)
+        self.register_buffer("occupied_at", occupied_at, persistent=False)
+        self.register_buffer("red_at", _weights(time, len(_RED_TIMES_S), _RED_TIMES_S[1]), persistent=False)
 
     @property
     def steps(self) -> int:
@@ -68,12 +78,12 @@ class WorldReading(nn.Module):
             (B, K, steps, READING_SIZE), and (B, K, SUMMARY_SIZE): the worst of the readings over all poses.
         """
         fine, speed = refined_poses(poses, self.substeps)
-        time = torch.arange(1, self.steps + 1, device=poses.device) * (PLAN_INTERVAL_S / self.substeps)
+        time = self.time
         under = self._sample(layers, fine)
-        occupied = _at_time(under[..., WorldLayer.OCCUPIED : BINARY_LAYERS], time, OCCUPANCY_INTERVAL_S)
-        red = _at_time(under[..., WorldLayer.RED_NOW : WorldLayer.STATIC], time, _RED_TIMES_S[1])
+        occupied = _at_time(under[..., WorldLayer.OCCUPIED : BINARY_LAYERS], self.occupied_at[0])
+        red = _at_time(under[..., WorldLayer.RED_NOW : WorldLayer.STATIC], self.red_at)
         static = under[..., WorldLayer.STATIC]
-        ahead = [self._ahead(layers, fine, speed, time, look) for look in _LOOK_AHEAD_S]
+        ahead = self._ahead(layers, fine, speed)
         blocked = 1.0 - under[..., WorldLayer.DRIVABLE]
         at_points = torch.stack(
             (blocked, -under[..., WorldLayer.EDGE], under[..., WorldLayer.ON_ROUTE], red, occupied, static, *ahead), -1
@@ -98,20 +108,24 @@ class WorldReading(nn.Module):
         read = functional.grid_sample(layers, place, mode="bilinear", align_corners=False)
         return read.permute(0, 2, 3, 1).reshape(*poses.shape[:3], POINTS, -1)
 
-    def _ahead(self, layers: Tensor, poses: Tensor, speed: Tensor, time: Tensor, look_s: float) -> Tensor:
-        """(B, K, S, POINTS): whether somebody is where the vehicle would be after going on for a while."""
-        way = look_s * speed.clamp(min=0.0)
-        forward = torch.stack((poses[..., 2].cos(), poses[..., 2].sin()), dim=-1) * way.unsqueeze(-1)
-        gone = torch.cat((poses[..., :2] + forward, poses[..., 2:]), dim=-1)
-        there = self._sample(layers[:, WorldLayer.STATIC : BINARY_LAYERS], gone)
-        occupied = _at_time(there[..., 1:], time + look_s, OCCUPANCY_INTERVAL_S)
-        return torch.maximum(occupied, there[..., 0])
+    def _ahead(self, layers: Tensor, poses: Tensor, speed: Tensor) -> list[Tensor]:
+        """(B, K, S, POINTS) each: whether somebody is where the vehicle would be after going on for a while."""
+        way = speed.clamp(min=0.0)
+        step = torch.stack((poses[..., 2].cos() * way, poses[..., 2].sin() * way, torch.zeros_like(way)), dim=-1)
+        gone = torch.cat([poses + look_s * step for look_s in _LOOK_AHEAD_S], dim=2)
+        there = self._sample(layers[:, WorldLayer.STATIC : BINARY_LAYERS], gone).chunk(len(_LOOK_AHEAD_S), dim=2)
+        return [
+            torch.maximum(_at_time(part[..., 1:], self.occupied_at[1 + k]), part[..., 0])
+            for k, part in enumerate(there)
+        ]
 
 
 def refined_poses(poses: Tensor, substeps: int) -> tuple[Tensor, Tensor]:
     """Poses and speeds, m/s, at `substeps` times the rate: cubic Hermite between the poses, from the origin on."""
-    knots = torch.cat((torch.zeros_like(poses[..., :1, :]), poses), dim=-2)
+    knots = functional.pad(poses, (0, 0, 1, 0))
     chord = (knots[..., 1:, :2] - knots[..., :-1, :2]).norm(dim=-1, keepdim=True)
+    if substeps == 1:
+        return poses, (chord / PLAN_INTERVAL_S).squeeze(-1)
     direction = torch.stack((knots[..., 2].cos(), knots[..., 2].sin()), dim=-1)
     start, end = direction[..., :-1, :] * chord, direction[..., 1:, :] * chord
     turn = wrap_angle(knots[..., 1:, 2:] - knots[..., :-1, 2:])
@@ -130,12 +144,15 @@ def refined_poses(poses: Tensor, substeps: int) -> tuple[Tensor, Tensor]:
     return fine, speed
 
 
-def _at_time(channels: Tensor, time: Tensor, interval_s: float) -> Tensor:
-    """(B, K, S, P) from (B, K, S, P, T) readings of layers every `interval_s`, at the time of each pose, (S,)."""
-    place = (time / interval_s).clamp(max=channels.shape[-1] - 1)
-    index = torch.arange(channels.shape[-1], device=time.device)
-    weight = (1.0 - (place.unsqueeze(1) - index).abs()).clamp(min=0.0).to(channels.dtype)
-    return torch.einsum("bkspt,st->bksp", channels, weight)
+def _weights(time: Tensor, count: int, interval_s: float) -> Tensor:
+    """(S, T): how much each of T layers, `interval_s` apart, counts at times, (S,), s; the last holds on."""
+    place = (time / interval_s).clamp(max=count - 1)
+    return (1.0 - (place.unsqueeze(1) - torch.arange(count)).abs()).clamp(min=0.0)
+
+
+def _at_time(channels: Tensor, weights: Tensor) -> Tensor:
+    """(B, K, S, P) from (B, K, S, P, T) readings of layers and the weights of each pose, (S, T)."""
+    return (channels * weights.to(channels.dtype).unsqueeze(1)).sum(-1)
 
 
 def _along_line(center: Tensor, poses: Tensor) -> Tensor:
@@ -160,7 +177,7 @@ def _motion(poses: Tensor, speed: Tensor, substeps: int) -> Tensor:
     """(B, K, S, 4): speed, its change, turn and lateral acceleration, each about 1 at most."""
     interval_s = PLAN_INTERVAL_S / substeps
     before = torch.cat((speed[..., :1], speed[..., :-1]), dim=-1)
-    heading = torch.cat((torch.zeros_like(poses[..., :1, 2]), poses[..., 2]), dim=-1)
+    heading = functional.pad(poses[..., 2], (1, 0))
     turn = wrap_angle(heading.diff(dim=-1)) / interval_s
     gain = (speed - before) / PLAN_INTERVAL_S
     return torch.stack((speed / 10.0, gain / 4.0, turn, turn * speed / 4.0), dim=-1)
