@@ -32,6 +32,8 @@ def test_it_is_shown_a_standing_ego_before_nothing_and_a_driving_one_before_a_wa
     standing, driving = planner.shown
     assert (standing.now.velocity.tolist(), driving.now.velocity.tolist()) == ([0.0, 0.0], [8.0, 0.0])
     assert driving.now.command is DrivingCommand.STRAIGHT
+    stamps = {image.time_us for image in driving.cameras.values()}
+    assert stamps == {driving.now.time_us} == {driving.lidar.time_us}, "all of one moment"
     for name in ("CAM_L0", "CAM_F0", "CAM_R0"):
         assert not standing.cameras[name].rgb.any()
         picture = driving.cameras[name].rgb

@@ -18,6 +18,7 @@ from pair_drive_core.training.group_training import roll_out
 from pair_drive_core.training.grpo import GrpoConfig, KlConfig, credit_of
 from pair_drive_core.training.imitation import ImitationConfig, train_imitation
 from pair_drive_core.training.optimisation import MAX_SKIPPED_IN_A_ROW, Optimiser, OptimiserConfig
+from pair_drive_core.training.policy_optimisation import PolicyTrainingConfig, train_policy
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig, train_reinforcement
 from pair_drive_core.training.reward_source import Rewards
 from pair_drive_core.training.run import keep_better
@@ -89,6 +90,14 @@ def test_normalisation_statistics_stay_while_reinforcing_and_move_while_imitatin
     train_imitation(model.imitation, samples, ImitationConfig(epochs=1, batch_size=3), torch.Generator())
     assert any(not torch.equal(before[n], v) for n, v in statistics_of(model.imitation).items())
     assert not model.imitation.training
+
+
+def test_normalisation_statistics_stay_while_a_policy_draws_for_itself(model, samples):
+    before = statistics_of(model.imitation)
+    model.imitation.train()
+    config = PolicyTrainingConfig(epochs=1, batch_size=3, updates=1, group_size=3)
+    train_policy(model.imitation, samples, paid, config, torch.Generator().manual_seed(0))
+    assert before and all(torch.equal(before[n], v) for n, v in statistics_of(model.imitation).items())
 
 
 def backbone_moved(model, samples, reference, train_backbone):
