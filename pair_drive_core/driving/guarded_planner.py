@@ -17,7 +17,7 @@ from pair_drive_core.driving.world_look import ContactSpeed, LookLimits, first_c
 from pair_drive_core.geometry import Polyline
 from pair_drive_core.planning.plan import Plan, PlanSource
 from pair_drive_core.planning.plan_memory import EarlierPlan, plan_after
-from pair_drive_core.planning.planner import Planner
+from pair_drive_core.planning.planner import ModestPlanner, Planner
 from pair_drive_core.scene import AgentInput, EgoStatus, SceneError
 
 JUMP_HORIZON_S = 2.0
@@ -94,6 +94,11 @@ class GuardedPlanner:
     def name(self) -> str:
         """Name of the planner inside."""
         return self._planner.name
+
+    @property
+    def least_picture_rows(self) -> int:
+        """Rows of a picture that the planner inside can do with; 0 if it wants all there are."""
+        return self._planner.least_picture_rows if isinstance(self._planner, ModestPlanner) else 0
 
     def replace(self, planner: Planner) -> None:
         """Take another planner from the next plan on; what is known of the last path stays."""

@@ -261,7 +261,16 @@ def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, worker: Worker
     values |= {f"dropped: {reason}": count for reason, count in tuple(health.discarded.items())}
     values["dropped: work failed"] = health.errors
     dropped = sum((*report.dropped.values(), *health.discarded.values())) + worker.replaced + health.errors
-    return Finding("synchronizer", Level.OK, f"{report.complete} complete, {dropped} dropped", values)
+    told = f"{report.complete} complete, {dropped} dropped"
+    apart, newest_us = report.last_apart, feed.synchronizer.newest_us(feed.synchronizer.config.reference_camera)
+    if apart is None or newest_us is None or newest_us - apart.time_us > _TOLD_S * US_PER_S:
+        return Finding("synchronizer", Level.OK, told, values)
+    limit_s = feed.synchronizer.config.camera_tolerance_s
+    reason = (
+        f"{told}; the nearest picture of {apart.camera} is {1e3 * apart.skew_s:+.0f} ms from t0, beyond "
+        f"sync.camera_tolerance_s = {limit_s}: cameras that run freely need half their period"
+    )
+    return Finding("synchronizer", Level.WARN, reason, values)
 
 
 def planner_finding(health: PlannerHealth, name: str, skew_s: dict[str, float]) -> Finding:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pair_drive_core.driving.ego_odometry import EgoOdometry, TwistSource
 from pair_drive_core.driving.ego_track import MotionSample
@@ -17,16 +17,14 @@ from pair_drive_core.driving.messages import (
     MessageError,
     TransformTree,
     camera_calibration,
-    cloud_points,
-    compressed_image_rgb,
     driving_command,
-    image_rgb,
     linear_acceleration,
     mount_rotation,
     stamp_us,
 )
 from pair_drive_core.driving.messages.camera_info import fit_calibration
 from pair_drive_core.driving.odometry_check import Frames, OdometryCheck
+from pair_drive_core.driving.readings import PointArray, Reading
 from pair_drive_core.driving.synchronizer import (
     LIDAR,
     SensorSet,
@@ -37,8 +35,6 @@ from pair_drive_core.driving.synchronizer import (
 from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic
 from pair_drive_core.scene import AgentInput, CameraCalibration, CameraImage, EgoStatus, LidarSweep
 from pair_drive_core.scene.sensors import FloatArray
-
-PointArray = npt.NDArray[np.float32]
 
 _MOUNT_SIZE = 6
 _DECODED_SWEEPS = 32
@@ -100,7 +96,7 @@ class FeedReport:
 class SensorFeed:
     """Takes messages of the planner's input topics and gives synchronised inputs.
 
-    Images and clouds are kept as they came and decoded only when they belong to a complete set.
+    Images and clouds are kept as they came and decoded when they belong to a complete set, or ahead of that.
 
     Args:
         config: tolerances.
@@ -110,6 +106,12 @@ class SensorFeed:
         twist: where the ego's velocity is taken from.
         rectified: cameras whose pictures are rectified.
         refuse_contradictions: as in `OdometryCheck`.
+
+    Attributes:
+        least_picture_rows: rows that compressed pictures keep where the planner needs no more, so that they may be
+            decoded at a fraction of their size; 0 decodes them whole.
+        ahead: given each picture and cloud that may be decoded while the rest of its set is on its way; None decodes
+            when a set is looked at.
     """
 
     def __init__(
@@ -125,8 +127,10 @@ class SensorFeed:
         problems = mounts.problems()
         if problems:
             raise ValueError("; ".join(problems))
-        self.synchronizer: Synchronizer[tuple[InputTopic, Any]] = Synchronizer(config)
+        self.synchronizer: Synchronizer[Reading] = Synchronizer(config)
         self.report = FeedReport()
+        self.least_picture_rows = 0
+        self.ahead: Callable[[Reading], None] | None = None
         self.odometry_check = OdometryCheck(refuse_contradictions)
         self.odometry_frame = ""
         self.odometry_child_frame = ""
@@ -175,7 +179,7 @@ class SensorFeed:
         if entry.kind not in _DECODED_LATER:
             self.report.last_error.pop(topic, None)
 
-    def take(self) -> list[SensorSet[tuple[InputTopic, Any]]]:
+    def take(self) -> list[SensorSet[Reading]]:
         """Sets that have become complete and can be decoded, oldest first; none before all sensors are calibrated."""
         return [] if self.waiting_for else self.synchronizer.take()
 
@@ -188,13 +192,13 @@ class SensorFeed:
         )
         return [f"no {what} {', '.join(names)}" for what, names in lacking if names]
 
-    def decode(self, readings: SensorSet[tuple[InputTopic, Any]]) -> AgentInput | None:
+    def decode(self, readings: SensorSet[Reading]) -> AgentInput | None:
         """What the planner may look at; None if a reading cannot be used (its reason is kept)."""
         cameras: dict[str, CameraImage] = {}
         for name, frame in readings.cameras.items():
-            entry, message = frame.payload
+            entry = frame.payload.entry
             try:
-                rgb = image_rgb(message) if entry.kind is InputKind.IMAGE else compressed_image_rgb(message)
+                rgb = frame.payload.picture()
                 calibration = fit_calibration(self._calibration(name), rgb.shape[1], rgb.shape[0])
             except MessageError as error:
                 self._refuse(entry, error)
@@ -209,29 +213,25 @@ class SensorFeed:
         past = (self._sweep(sweep, motion, now) for sweep, motion in readings.earlier_lidar)
         return AgentInput(readings.status, cameras, lidar, tuple(sweep for sweep in past if sweep is not None))
 
-    def _sweep(self, frame: Stamped[tuple[InputTopic, Any]], motion: MotionSample, now: EgoStatus) -> LidarSweep | None:
+    def _sweep(self, frame: Stamped[Reading], motion: MotionSample, now: EgoStatus) -> LidarSweep | None:
         """A sweep in the ego frame at t0; None if it cannot be used (its reason is kept)."""
-        entry, message = frame.payload
+        entry = frame.payload.entry
         try:
-            in_ego = self._decoded(frame.time_us, message)
+            in_ego = self._decoded(frame.time_us, frame.payload)
         except MessageError as error:
             self._refuse(entry, error)
             return None
         self.report.last_error.pop(entry.name, None)
         return LidarSweep(moved_points(in_ego, motion, now), frame.time_us)
 
-    def _decoded(self, time_us: int, message: Any) -> PointArray:  # noqa: ANN401 - as receive
-        """Points in the ego frame at the sweep's own stamp; an earlier sweep has often been decoded before.
+    def _decoded(self, time_us: int, reading: Reading) -> PointArray:
+        """Points in the ego frame at the sweep's own stamp; an earlier sweep has often been moved there before.
 
         Raises:
             MessageError: if the cloud is malformed or its frame is not connected to the ego frame.
         """
         if time_us not in self._sweeps:
-            points = cloud_points(message)
-            if points.shape[0] == 0:
-                total = int(message.height) * int(message.width)
-                raise MessageError(f"point cloud: expected points, got none that is finite among {total}")
-            self._sweeps[time_us] = self._points_in_ego(points, str(message.header.frame_id))
+            self._sweeps[time_us] = self._points_in_ego(reading.points(), reading.frame_id)
             while len(self._sweeps) > _DECODED_SWEEPS:
                 del self._sweeps[next(iter(self._sweeps))]
         return self._sweeps[time_us]
@@ -265,7 +265,10 @@ class SensorFeed:
             stream = entry.camera or LIDAR
             if stream == LIDAR:
                 self._frames[LIDAR] = str(message.header.frame_id)
-            synchronizer.add_frame(stream, stamp_us(message.header.stamp), (entry, message))
+            reading = Reading(entry, message, self.least_picture_rows)
+            synchronizer.add_frame(stream, stamp_us(message.header.stamp), reading)
+            if self.ahead is not None:
+                self.ahead(reading)
 
     def _calibration(self, camera: str) -> CameraCalibration:
         """Calibration of a camera, with its place from transforms where those are used."""
@@ -280,9 +283,7 @@ class SensorFeed:
         pose = self._ego_from(frame)
         if pose is None:
             return mounted_points(points, self._mounts.lidar)
-        moved = points.copy()
-        moved[:, :3] = points[:, :3] @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
-        return moved
+        return _placed(points, pose[:3, :3], pose[:3, 3])
 
     def _ego_from(self, frame: str) -> FloatArray | None:
         """Transform from a sensor's frame into the ego frame; None where parameters say where it sits.
@@ -327,11 +328,18 @@ def mounted_points(points: PointArray, mount: tuple[float, ...]) -> PointArray:
     """
     if not any(mount):
         return points
-    turned = points.copy()
-    turned[:, :3] = points[:, :3] @ mount_rotation(*mount[3:]).T.astype(np.float32) + np.array(
-        mount[:3], dtype=np.float32
-    )
-    return turned
+    return _placed(points, mount_rotation(*mount[3:]), np.array(mount[:3]))
+
+
+def _placed(points: PointArray, rotation: FloatArray, position: FloatArray) -> PointArray:
+    """(P, 4) points of a frame that sits there, in the frame around it."""
+    turn = np.eye(4, dtype=np.float32)
+    turn[:3, :3] = rotation.T
+    # Whole rows are turned at once, whole columns shifted: blocks of three columns take several times as long.
+    placed = points @ turn
+    for axis in range(3):
+        placed[:, axis] += np.float32(position[axis])
+    return placed
 
 
 def moved_points(points: PointArray, then: MotionSample, now: EgoStatus) -> PointArray:

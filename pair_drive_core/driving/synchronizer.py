@@ -38,6 +38,8 @@ TOO_MANY = "too many waiting"
 """Reason for a set that was dropped since newer ones came before it was whole."""
 LIDAR, ODOMETRY, ACCELERATION, COMMAND = "lidar", "odometry", "acceleration", "command"
 """Names of the streams that are not cameras."""
+TOO_MANY = "too many waiting"
+"""Why a candidate is dropped when more wait than are kept: nobody asks for complete sets, calibrations being awaited."""
 _BESIDE = (ACCELERATION, COMMAND)
 """Streams that never decide about progress."""
 
@@ -145,6 +147,21 @@ class SensorSet(Generic[PayloadT]):
         return skew
 
 
+@dataclass(frozen=True)
+class Apart:
+    """A candidate that was dropped since a camera's nearest picture was too far from it in time.
+
+    Attributes:
+        time_us: t0.
+        camera: which camera.
+        skew_s: stamp of its nearest picture minus t0.
+    """
+
+    time_us: int
+    camera: str
+    skew_s: float
+
+
 @dataclass
 class SynchronizerReport:
     """What happened since the start; plain counters.
@@ -157,6 +174,7 @@ class SynchronizerReport:
         without_acceleration: those of them that no measured acceleration of t0 or later had come for; theirs is an
             older one, if there is one near enough, else the change of the velocity.
         time_jumps: how often everything was forgotten.
+        last_apart: the newest candidate that was dropped for cameras that are out of step.
     """
 
     received: Counter[str] = field(default_factory=Counter)
@@ -165,6 +183,7 @@ class SynchronizerReport:
     complete: int = 0
     without_acceleration: int = 0
     time_jumps: int = 0
+    last_apart: Apart | None = None
 
 
 class Synchronizer(Generic[PayloadT]):
@@ -199,6 +218,7 @@ class Synchronizer(Generic[PayloadT]):
         self._pending.clear()
         self._newest_us.clear()
         self._restarted.clear()
+        self.report.last_apart = None
         self._awaits_acceleration = True
 
     def newest_us(self, stream: str) -> int | None:
@@ -253,12 +273,19 @@ class Synchronizer(Generic[PayloadT]):
                     self._awaits_acceleration = False
             elif self._hopeless(t0, lacking):
                 self.report.dropped[f"no {lacking[0]}"] += 1
+                self._note_apart(t0, lacking[0])
             else:
                 waiting.append(t0)
         self._pending.clear()
         self._pending.extend(waiting)
         self.report.complete += len(complete)
         return complete
+
+    def _note_apart(self, t0: int, stream: str) -> None:
+        nearest = self._nearest(stream, t0) if stream in self.config.cameras else None
+        # A camera that has given nothing since t0 is lost, not out of step.
+        if nearest is not None and self._newest_us.get(stream, t0) > t0:
+            self.report.last_apart = Apart(t0, stream, (nearest.time_us - t0) / US_PER_S)
 
     def _sensor_stamps(self) -> list[int]:
         """The newest stamps of those streams that say how far time has come."""

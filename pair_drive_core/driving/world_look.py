@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, fields
 
@@ -107,11 +108,12 @@ def _way_of_points_above_ground(path: Polyline, points: PointArray, limits: Look
     line = path.interpolate(torch.from_numpy(ways)).numpy()
     # Most points are nowhere near the path: what can be told without looking for the nearest place on it is told first.
     (x_least, y_least), (x_most, y_most) = line[:, :2].min(0) - _NEIGHBOURHOOD_M, line[:, :2].max(0) + _NEIGHBOURHOOD_M
+    y = points[:, 1]
+    points = points[(y > max(y_least, -_REACH_M)) & (y < min(y_most, _REACH_M))]
     x, y, z = points[:, 0], points[:, 1], points[:, 2]
     ahead = (x > max(x_least, 0.0)) & (x < min(x_most, _REACH_M))
-    beside = (y > max(y_least, -_REACH_M)) & (y < min(y_most, _REACH_M))
     inside = (x < PACIFICA.front_length_m) & (np.abs(y) < 0.5 * PACIFICA.width_m)
-    near = points[ahead & beside & ~inside & (z > -_REACH_M * limits.ground_slope)].astype(np.float64)
+    near = points[ahead & ~inside & (z > -_REACH_M * limits.ground_slope)].astype(np.float64)
     if near.shape[0] == 0:
         return np.zeros(0)
     offset, index = cKDTree(line[:, :2]).query(near[:, :2], distance_upper_bound=_NEIGHBOURHOOD_M)
@@ -136,12 +138,12 @@ def _ground(along: FloatArray, height: FloatArray, slope: float) -> FloatArray:
     cell = np.clip(along / _CELL_M, 0, _REACH_M).astype(np.int64)
     lowest = np.full(int(_REACH_M / _CELL_M) + 1, np.inf)
     np.minimum.at(lowest, cell, height)
-    ground, level = np.zeros_like(lowest), 0.0
-    for index, low in enumerate(lowest):
-        if np.isfinite(low):
-            level = float(np.clip(low, level - slope * _CELL_M, level + slope * _CELL_M))
-        ground[index] = level
-    return np.asarray(ground[cell])
+    ground, level, rise = [], 0.0, slope * _CELL_M
+    for low in lowest.tolist():
+        if math.isfinite(low):
+            level = min(max(low, level - rise), level + rise)
+        ground.append(level)
+    return np.array(ground)[cell]
 
 
 class ContactSpeed:

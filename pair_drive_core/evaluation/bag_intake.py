@@ -21,6 +21,7 @@ from pair_drive_core.driving.planner_health import (
     input_findings,
     synchronizer_finding,
 )
+from pair_drive_core.driving.readings import Reading
 from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, LIDAR, ODOMETRY, SensorSet
 from pair_drive_core.driving.topics import InputKind, InputTopic, stream_of
@@ -255,7 +256,7 @@ class Intake:
         if self._command is not None:
             self._feed.synchronizer.add_command(motion.time_us, self._command.command(motion))
 
-    def _decode(self, readings: SensorSet[tuple[InputTopic, Any]]) -> AgentInput | None:
+    def _decode(self, readings: SensorSet[Reading]) -> AgentInput | None:
         """See `SensorFeed.decode`; what cannot be used is named."""
         feed = self._feed
         before = Counter(feed.report.unusable)
@@ -265,7 +266,7 @@ class Intake:
         self.unusable_us.add(readings.time_us)
         for name in feed.report.unusable - before:
             used = [*readings.cameras.values(), *([readings.lidar] if readings.lidar is not None else [])]
-            stamp = next((frame.time_us for frame in used if frame.payload[0].name == name), None)
+            stamp = next((frame.time_us for frame in used if frame.payload.entry.name == name), None)
             index = self._index_of.get((name, stamp), -1) if stamp is not None else -1
             self._skip(self._topic_of[name], index, stamp, feed.report.last_error[name])
         return None

@@ -175,6 +175,7 @@ def replay(
     plan_topic, truth_topic = (topic if bag.topics.get(topic) == kind else "" for topic, kind in named)
     mounts = MountCheck(None if settings.extrinsics is Extrinsics.TF else settings.mount, period_s=0.0, at_once=True)
     feed = settings.feed(inputs.pictures, refuse_contradictions=options.strict)
+    feed.least_picture_rows = planner.least_picture_rows
     intake = Intake(bag, feed, inputs, source, plan_topic, truth_topic, strict=options.strict)
     outcome = Replay()
     watcher.started(planner.name)
@@ -250,7 +251,8 @@ def _take_over(intake: Intake, outcome: Replay) -> None:
     """What the reading side knows, and why each frame without a plan has none."""
     outcome.scenes, outcome.live, outcome.path = intake.scenes, intake.live, intake.path
     outcome.frame_stamps_us, outcome.skipped = intake.frame_stamps_us, intake.skipped
-    synchroniser = intake.dropped
+    # Those that too many waited for were waiting for calibrations, and are told as such.
+    synchroniser = {reason: count for reason, count in intake.dropped.items() if reason != TOO_MANY}
     outcome.dropped = Counter(synchroniser)
     if intake.unusable_us:
         outcome.dropped["a reading that cannot be used"] += len(intake.unusable_us)

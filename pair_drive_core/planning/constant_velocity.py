@@ -8,6 +8,8 @@ from torch import Tensor
 from pair_drive_core.planning.plan import Plan, PlanSource
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, AgentInput, Scene, SceneError
 
+_WATCHED_ROWS = 256
+
 
 class ConstantVelocityPlanner:
     """Keeps heading and speed (official `ConstantVelocityAgent`).
@@ -20,6 +22,11 @@ class ConstantVelocityPlanner:
     def name(self) -> str:
         """Short name for reports."""
         return "constant_velocity"
+
+    @property
+    def least_picture_rows(self) -> int:
+        """See `ModestPlanner`; it looks at no picture, but who watches the cameras beside it does."""
+        return _WATCHED_ROWS
 
     def plan(self, agent_input: AgentInput) -> Plan:
         """Plan 4 s ahead from the ego velocity alone.

@@ -46,6 +46,16 @@ class SteadyPlanner(Planner, Protocol):
 
 
 @runtime_checkable
+class ModestPlanner(Planner, Protocol):
+    """A planner that looks at pictures at a fraction of their size, so that they need not be decoded whole."""
+
+    @property
+    def least_picture_rows(self) -> int:
+        """Rows below which pictures may not be shrunk for it; 0 if they may not be shrunk at all."""
+        ...
+
+
+@runtime_checkable
 class PrivilegedPlanner(Protocol):
     """Plans from ground truth: baselines and the metric's own reference."""
 

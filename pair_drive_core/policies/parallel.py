@@ -17,6 +17,8 @@ from pair_drive_core.models.tree_sampler import Growth
 from pair_drive_core.planning.plan import CandidateTrajectories, Plan, PlanSource
 from pair_drive_core.scene import AgentInput
 
+_ROWS_A_ROW = 2
+"""Rows of a picture that are left, at least, for each row of the network's input."""
 _CHANGE_POSES = 6
 """Poses over which a plan is compared with the one before: 3 s."""
 
@@ -121,6 +123,12 @@ class ParallelPlanner:
     def name(self) -> str:
         """Short name for reports."""
         return "pair"
+
+    @property
+    def least_picture_rows(self) -> int:
+        """See `ModestPlanner`: a mean of pixels may be taken in two steps, other ways of shrinking may not."""
+        features = self.model.config.features
+        return _ROWS_A_ROW * features.image_height_px if features.area_interpolation else 0
 
     def plan(self, agent_input: AgentInput) -> Plan:
         """Plan 4 s ahead; see `Planner`. The plan's `candidates` hold the whole tree."""

@@ -123,11 +123,11 @@ class LidarSweep:
         """
         turn, back = float(then[2] - now[2]), -float(now[2])
         offset = _rotation(back) @ (np.asarray(then[:2]) - np.asarray(now[:2]))
-        points = self.points.copy()
-        cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-        x, y = self.points[:, 0], self.points[:, 1]
-        points[:, 0] = cos * x - sin * y + np.float32(offset[0])
-        points[:, 1] = sin * x + cos * y + np.float32(offset[1])
+        points = self.points.copy(order="C")
+        # x and y of a point as one complex number: two operations in place instead of eight on strided columns.
+        ground = points.view(np.complex64)[:, 0]
+        ground *= np.complex64(np.exp(1j * turn))
+        ground += np.complex64(complex(*offset))
         return LidarSweep(points, self.time_us)
 
 

@@ -39,11 +39,13 @@ from pair_drive_core.driving.planner_health import (
     stale_streams,
     synchronizer_finding,
 )
+from pair_drive_core.driving.readings import Reading
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed
 from pair_drive_core.driving.synchronizer import SensorSet
-from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, InputTopic, stream_of
+from pair_drive_core.driving.topics import INPUT_TOPICS, InputKind, stream_of
 from pair_drive_core.planning.planner import Planner
 from pair_drive_core.scene import AgentInput
+from pair_drive_ros.decoding_thread import DecodingThread
 from pair_drive_ros.inference_thread import InferenceThread
 from pair_drive_ros.lifecycle import start, told
 from pair_drive_ros.message_types import message_type, ros_message
@@ -72,7 +74,7 @@ class PlanningJob:
         complete_s: monotonic time at which its last message came.
     """
 
-    readings: SensorSet[tuple[InputTopic, Any]]
+    readings: SensorSet[Reading]
     frame_id: str
     epoch: int
     complete_s: float
@@ -101,6 +103,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         self._planner: GuardedPlanner | None = None
         self._feed: SensorFeed | None = None
         self._thread: InferenceThread[PlanningJob] | None = None
+        self._decoding: DecodingThread | None = None
         self._mount_check = MountCheck(None)
         self._told_of_mounts: set[str] = set()
         self._told_of_transforms: tuple[str, ...] = ()
@@ -147,6 +150,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         pictures = InputKind.COMPRESSED_IMAGE if self._settings.image_transport == "compressed" else InputKind.IMAGE
         named = {e.camera: self.resolve_topic_name(name) for name, e in INPUT_TOPICS.items() if e.kind is pictures}
         self._feed = settings.feed(named)
+        self._feed.least_picture_rows = self._planner.least_picture_rows
         self._mount_check = MountCheck(None if self._uses_tf else settings.mount)
         self._told_of_mounts, self._told_of_transforms = set(), ()
         self._tell_of_mounts()
@@ -170,6 +174,8 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         result = super().on_activate(state)
         self._start_anew(self._feed)
         self._thread = InferenceThread(self._work, self._work_failed, "inference")
+        self._decoding = DecodingThread()
+        self._feed.ahead = self._decoding.submit
         self._subscribe()
         return result
 
@@ -240,6 +246,11 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         if self._thread is not None and not self._thread.stop():
             self.get_logger().error("the inference thread hangs; what it still works on will not be published")
         self._thread = None
+        if self._feed is not None:
+            self._feed.ahead = None
+        if self._decoding is not None and not self._decoding.stop():
+            self.get_logger().error("the decoding thread hangs; it is left behind")
+        self._decoding = None
         self._health.activated_us = None
 
     def _release(self) -> None:
@@ -296,13 +307,19 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         if prepared is None or prepared.checkpoint != ours["checkpoint"]:
             # Set from within this process, not through the service: then it is prepared here and now.
             settings = split_settings({**values(self, PLANNER_PARAMETERS), **ours})[0]
-            self._planner.replace(settings.loaded_planner())
+            self._replace(self._planner, settings.loaded_planner())
             return []
         if prepared.preparation.result is None:
             return [f"{prepared.preparation.problem}; the running planner stays"]
-        self._planner.replace(prepared.preparation.result)
+        self._replace(self._planner, prepared.preparation.result)
         self.get_logger().info(f"checkpoint {ours['checkpoint']!r} drives from the next plan on")
         return []
+
+    def _replace(self, guarded: GuardedPlanner, planner: Planner) -> None:
+        """Drive with another planner, which may need pictures of another size."""
+        guarded.replace(planner)
+        if self._feed is not None:
+            self._feed.least_picture_rows = guarded.least_picture_rows
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         """Forget all readings when the node's clock jumps back."""
@@ -340,9 +357,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         for readings in self._feed.take():
             self._submit(self._feed, self._thread, readings)
 
-    def _submit(
-        self, feed: SensorFeed, thread: InferenceThread[PlanningJob], readings: SensorSet[tuple[InputTopic, Any]]
-    ) -> None:
+    def _submit(self, feed: SensorFeed, thread: InferenceThread[PlanningJob], readings: SensorSet[Reading]) -> None:
         """Hand a set to the inference thread unless it is too old, of the future, or too soon after the last."""
         epoch = self._epoch(feed)
         if epoch != self._submitted_epoch:

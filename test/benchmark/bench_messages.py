@@ -165,6 +165,7 @@ def alone(sets: int, compressed: bool) -> str:
     points = rng.uniform((-60, -60, -1, 0), (60, 60, 3, 1), (POINTS, 4)).astype(np.float32)
     settings = PlannerSettings(planner=PlannerKind.CONSTANT_VELOCITY)
     feed, planner = settings.feed(), settings.guarded_planner()
+    feed.least_picture_rows = planner.least_picture_rows
     cv2.setNumThreads(1)
     spent = []
     for number in range(-5, sets):

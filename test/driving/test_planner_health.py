@@ -20,7 +20,7 @@ from pair_drive_core.driving.planner_health import (
     synchronizer_finding,
 )
 from pair_drive_core.driving.sensor_feed import Extrinsics, SensorFeed, SensorMounts
-from pair_drive_core.driving.synchronizer import COMMAND, LIDAR, SynchronizerConfig
+from pair_drive_core.driving.synchronizer import COMMAND, LIDAR, Apart, SynchronizerConfig
 from pair_drive_core.planning.plan import Plan, PlanSource
 from pair_drive_core.scene import DrivingCommand
 
@@ -202,6 +202,16 @@ def test_the_synchroniser_tells_what_was_dropped_and_why(feed):
         "dropped: stale": 3,
         "dropped: work failed": 6,
     }
+
+
+def test_cameras_out_of_step_are_a_warning_while_it_lasts(feed):
+    newest_us = feed.synchronizer.newest_us("CAM_F0")
+    feed.synchronizer.report.last_apart = Apart(newest_us - S, "CAM_R0", -0.033)
+    found = synchronizer_finding(feed, PlannerHealth(), WELL)
+    assert found.level is Level.WARN
+    assert "the nearest picture of CAM_R0 is -33 ms from t0, beyond sync.camera_tolerance_s = 0.03" in found.message
+    feed.synchronizer.report.last_apart = Apart(newest_us - S - 1, "CAM_R0", -0.033)
+    assert synchronizer_finding(feed, PlannerHealth(), WELL).level is Level.OK
 
 
 def test_latencies_are_those_of_the_last_plans():

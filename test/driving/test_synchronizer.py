@@ -76,6 +76,8 @@ def test_cameras_outside_the_tolerance_do_not_match(sync):
     sync.add_frame("CAM_R0", ms(131), "r")
     assert sync.take() == []
     assert sync.report.dropped == {"no CAM_R0": 1}, "a frame after the tolerance makes waiting hopeless at once"
+    apart = sync.report.last_apart
+    assert (apart.time_us, apart.camera, apart.skew_s) == (ms(100), "CAM_R0", pytest.approx(0.031))
 
 
 def test_pose_and_velocity_are_interpolated_at_t0_and_the_heading_goes_the_short_way(sync):
@@ -178,6 +180,7 @@ def test_a_lost_camera_gives_no_sets_and_is_counted_by_name(sync, lost):
     if lost != "CAM_F0":
         assert set(sync.report.dropped) == {f"no {lost}"}
         assert sync.report.dropped[f"no {lost}"] >= 5
+    assert sync.report.last_apart is None, "it is lost, not out of step"
     assert len(feed(sync, 1000)) == 1, "it recovers with the next whole set"
 
 
@@ -207,6 +210,7 @@ def test_what_waits_when_everything_is_forgotten_is_counted(sync):
     for number in range(sync.config.capacity + 3):
         sync.add_frame("CAM_F0", ms(300 + number), "f")
     assert sync.report.dropped["too many waiting"] == 3
+    assert sync.report.last_apart is None
 
 
 def test_a_leap_forward_forgets_everything(sync):

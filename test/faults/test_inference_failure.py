@@ -1,6 +1,7 @@
 """A planner node whose networks fail while it runs (in this process, so that the test can make them fail)."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -116,6 +117,29 @@ def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(n
     node.trigger_deactivate()
     node.trigger_activate()
     assert rig.stream_until(lambda: output()[0] == OK, 30) is not None, "activation begins anew"
+
+
+def test_a_plan_that_has_become_too_old_is_not_published(node, rig, peer):
+    from pair_drive_ros.msg import PlannedTrajectory
+
+    plans = peer.collect(PlannedTrajectory, "planning/trajectory")
+    assert node.start()
+    rig.wait_for_planner()
+    assert rig.stream_until(lambda: plans, 30) is not None
+    decode = node._feed.decode
+
+    def slow(readings):
+        time.sleep(2.1)  # plan_age_limit_s is 2.0
+        return decode(readings)
+
+    node._feed.decode = slow
+    too_old = lambda: node._health.discarded["too old when planned"]  # noqa: E731
+    assert rig.stream_until(lambda: too_old() >= 2, 30) is not None
+    given = {stamp_us(plan.header.stamp) for plan in plans}
+    assert node._health.asked > len(given) and max(p.age.sec + 1e-9 * p.age.nanosec for p in plans) <= 2.0
+    node._feed.decode = decode
+    count = len(plans)
+    assert rig.stream_until(lambda: len(plans) > count, 30) is not None
 
 
 @pytest.mark.parametrize("what", ["the node's clock jumps", "the sensors' time jumps", "the node is activated anew"])
