@@ -35,6 +35,8 @@ from pair_drive_ros.domain import reserved_domain
 
 ROOT = Path(__file__).resolve().parents[1]
 ROW_S = 60.0
+START_S = 300.0
+"""How long the node may take to start: the machine may be busy, which is what a soak is about."""
 GROWTH_MIB = 64.0
 """Memory may grow by so much after the first minute: allocators keep what they have been given."""
 UNDER_WAY = 5
@@ -115,7 +117,7 @@ def soak(seconds: float, period_s: float, folder: Path, parameters: dict[str, ob
         planner = module.PlannerProcess(peer, start)
         planner.start(sensor_reliability="reliable", **parameters)
         rig = module.SensorRig(peer)
-        rig.wait_for_planner(120.0)
+        rig.wait_for_planner(START_S)
         begun, since_us, sent, next_row, plans = time.monotonic(), rig.now_us(), 0, ROW_S, 0
         while time.monotonic() - begun < seconds:
             peer.spin_for(max(begun + sent * period_s - time.monotonic(), 0.0))

@@ -179,6 +179,11 @@ class SensorFeed:
         if entry.kind not in _DECODED_LATER:
             self.report.last_error.pop(topic, None)
 
+    def refuse(self, topic: str, reason: str) -> None:
+        """Count a message that could not be used, and keep the reason."""
+        self.report.unusable[topic] += 1
+        self.report.last_error[topic] = reason
+
     def take(self) -> list[SensorSet[Reading]]:
         """Sets that have become complete and can be decoded, oldest first; none before all sensors are calibrated."""
         return [] if self.waiting_for else self.synchronizer.take()
@@ -315,8 +320,7 @@ class SensorFeed:
         return pose
 
     def _refuse(self, entry: InputTopic, error: MessageError) -> None:
-        self.report.unusable[entry.name] += 1
-        self.report.last_error[entry.name] = str(error)
+        self.refuse(entry.name, str(error))
 
 
 def mounted_points(points: PointArray, mount: tuple[float, ...]) -> PointArray:

@@ -39,7 +39,7 @@ TOO_MANY = "too many waiting"
 LIDAR, ODOMETRY, ACCELERATION, COMMAND = "lidar", "odometry", "acceleration", "command"
 """Names of the streams that are not cameras."""
 TOO_MANY = "too many waiting"
-"""Why a candidate is dropped when more wait than are kept: nobody asks for complete sets, calibrations being awaited."""
+"""Why a candidate is dropped when more wait than are kept: none is asked for before all calibrations came."""
 _BESIDE = (ACCELERATION, COMMAND)
 """Streams that never decide about progress."""
 

@@ -353,8 +353,15 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
         """Take a message and hand complete sets to the inference thread."""
         if self._feed is None or self._thread is None:
             return
-        self._feed.receive(topic, message)
-        for readings in self._feed.take():
+        try:
+            self._feed.receive(topic, message)
+            ready = self._feed.take()
+        except Exception as error:  # noqa: BLE001 - no message, whatever it holds, may end the node that drives
+            self._feed.refuse(topic, one_line(error))
+            trace = traceback.format_exc()
+            self.get_logger().error(f"a message on {topic} could not be taken: {trace}", throttle_duration_sec=1.0)
+            return
+        for readings in ready:
             self._submit(self._feed, self._thread, readings)
 
     def _submit(self, feed: SensorFeed, thread: InferenceThread[PlanningJob], readings: SensorSet[Reading]) -> None:

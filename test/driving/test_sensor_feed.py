@@ -182,7 +182,10 @@ def test_the_default_mounts_are_those_of_the_town(feed):
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (info(model="ptlens"), "expected a distortion model of 'plumb_bob', .*'fisheye' or none, got 'ptlens'"),
+        (
+            Box(**{**vars(info(model="ptlens")), "d": [0.1] * 5}),
+            "expected a distortion model of 'plumb_bob', .*'fisheye' or none, got 'ptlens'",
+        ),
         (info(k=[0.0] * 9), "positive focal lengths"),
         (info(k=[200.0, 0, 16.0, 0, 200.0, 9.0, 0, 0, 1]), "angle of view"),
         (info(width=4 * WIDTH, height=4 * HEIGHT), "of another size of picture"),

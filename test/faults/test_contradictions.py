@@ -213,13 +213,16 @@ def test_cameras_that_run_freely_at_30_frames_a_second_are_planned_as_they_are(p
     planner = planner_process.start()
     rig.wait_for_planner()
     behind = {"CAM_L0": later(0.017), "CAM_R0": later(0.033)}
-    start_us = rig.now_us()
-    for frame in range(60):
-        due_us = start_us + round(frame * 1e6 / 30.0)
-        rig.peer.spin_for(max(0.0, (due_us - rig.now_us()) * 1e-6))
-        rig.publish(due_us, **behind)
-    assert rig.peer.spin_until(lambda: len(planner.plans) >= 3, 20), planner.findings()
-    assert int(planner.values("synchronizer").get("dropped: no CAM_R0", "0")) <= 2, "the first and the last"
+    end = time.monotonic() + 30.0
+    while len(planner.plans) < 3 and time.monotonic() < end:
+        now_us = rig.now_us()
+        for frames_ago in (2, 1, 0):  # together, so that a busy machine does not part them
+            rig.publish(now_us - round(frames_ago * 1e6 / 30.0), **behind)
+        rig.peer.spin_for(0.2)
+    assert len(planner.plans) >= 3, planner.findings()
+    assert rig.peer.spin_until(lambda: "skew_s: CAM_R0" in planner.values("planner"), 20)
+    offsets = {round(float(planner.values("planner")[f"skew_s: {name}"]), 3) for name in ("CAM_L0", "CAM_R0")}
+    assert offsets <= {-0.017, 0.016, 0.0, 0.017}, offsets
 
 
 def test_a_planner_that_is_killed_is_started_anew_and_plans_at_once(planner_process, rig):

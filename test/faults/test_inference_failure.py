@@ -119,6 +119,15 @@ def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(n
     assert rig.stream_until(lambda: output()[0] == OK, 30) is not None, "activation begins anew"
 
 
+def test_a_message_that_raises_what_nobody_expects_is_told_and_the_node_lives_on(node, peer):
+    assert node.start()
+    for topic in ("odometry", "camera/front/image_raw", "lidar/points"):
+        node._receive(topic, object())
+        assert node._feed.report.last_error[topic].startswith("AttributeError: ")
+        assert node._feed.report.unusable[topic] == 1
+    peer.spin_for(0.1)
+
+
 def test_a_plan_that_has_become_too_old_is_not_published(node, rig, peer):
     from pair_drive_ros.msg import PlannedTrajectory
 
