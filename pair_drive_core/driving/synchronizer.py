@@ -205,6 +205,7 @@ class Synchronizer(Generic[PayloadT]):
         self._pending: deque[int] = deque(maxlen=config.capacity)
         self._newest_us: dict[str, int] = {}
         self._restarted: set[str] = set()
+        self._early_command: DrivingCommand | None = None
         self._awaits_acceleration = True
 
     def reset(self) -> None:
@@ -218,6 +219,7 @@ class Synchronizer(Generic[PayloadT]):
         self._pending.clear()
         self._newest_us.clear()
         self._restarted.clear()
+        self._early_command = None
         self.report.last_apart = None
         self._awaits_acceleration = True
 
@@ -251,9 +253,13 @@ class Synchronizer(Generic[PayloadT]):
             self._awaits_acceleration = True
 
     def add_command(self, time_us: int, command: DrivingCommand) -> None:
-        """Add a driving command; one with stamp 0 holds from the newest reading of a sensor on."""
+        """Add a driving command; one with stamp 0 holds from the newest reading of a sensor on, or from the first."""
         if time_us == 0:
-            time_us = max(self._sensor_stamps(), default=0)
+            stamps = self._sensor_stamps()
+            if not stamps:
+                self._early_command = command
+                return
+            time_us = max(stamps)
         if self._accept_beside(COMMAND, time_us, self._commands.clear):
             self._commands.append((time_us, command))
 
@@ -304,6 +310,9 @@ class Synchronizer(Generic[PayloadT]):
             self.report.refused[stream] += 1
             return False
         self._newest_us[stream] = time_us
+        if self._early_command is not None:
+            command, self._early_command = self._early_command, None
+            self.add_command(time_us, command)
         return True
 
     def _jump_to(self, time_us: int) -> None:

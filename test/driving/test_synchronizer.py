@@ -302,6 +302,18 @@ def test_a_command_with_stamp_zero_holds_from_its_arrival_on(sync):
     assert sync.report.time_jumps == 0
 
 
+def test_a_command_with_stamp_zero_from_before_all_sensors_holds_from_the_first_of_them_on(sync):
+    sync.add_command(0, DrivingCommand.LEFT)
+    (ready,) = feed(sync, 1_000_000, command=False)
+    assert ready.status[-1].command is DrivingCommand.LEFT
+    assert all(feed(sync, 1_000_000 + later, command=False) for later in (1_500, 3_000, 4_500))
+    assert feed(sync, 1_000_000 + 5_001, command=False) == [], "no longer than any other"
+    sync.reset()
+    sync.add_command(0, DrivingCommand.LEFT)
+    sync.reset()
+    assert feed(sync, 2_000_000, command=False) == [], "what was before a reset is forgotten"
+
+
 def test_after_a_reset_a_measured_acceleration_is_waited_for_again(sync):
     feed(sync, 0, acceleration=False)
     assert len(feed(sync, 150, acceleration=False)) == 2, "given up"
