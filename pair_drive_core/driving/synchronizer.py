@@ -38,8 +38,6 @@ TOO_MANY = "too many waiting"
 """Reason for a set that was dropped since newer ones came before it was whole."""
 LIDAR, ODOMETRY, ACCELERATION, COMMAND = "lidar", "odometry", "acceleration", "command"
 """Names of the streams that are not cameras."""
-TOO_MANY = "too many waiting"
-"""Why a candidate is dropped when more wait than are kept: none is asked for before all calibrations came."""
 _BESIDE = (ACCELERATION, COMMAND)
 """Streams that never decide about progress."""
 

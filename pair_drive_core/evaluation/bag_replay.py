@@ -251,8 +251,7 @@ def _take_over(intake: Intake, outcome: Replay) -> None:
     """What the reading side knows, and why each frame without a plan has none."""
     outcome.scenes, outcome.live, outcome.path = intake.scenes, intake.live, intake.path
     outcome.frame_stamps_us, outcome.skipped = intake.frame_stamps_us, intake.skipped
-    # Those that too many waited for were waiting for calibrations, and are told as such.
-    synchroniser = {reason: count for reason, count in intake.dropped.items() if reason != TOO_MANY}
+    synchroniser = intake.dropped
     outcome.dropped = Counter(synchroniser)
     if intake.unusable_us:
         outcome.dropped["a reading that cannot be used"] += len(intake.unusable_us)
