@@ -120,7 +120,9 @@ def test_whatever_the_work_on_a_set_raises_is_told_and_the_next_set_is_planned(n
 
 
 def test_a_message_that_raises_what_nobody_expects_is_told_and_the_node_lives_on(node, peer):
-    assert node.start()
+    from pair_drive_ros.lifecycle import start
+
+    assert start(node)
     for topic in ("odometry", "camera/front/image_raw", "lidar/points"):
         node._receive(topic, object())
         assert node._feed.report.last_error[topic].startswith("AttributeError: ")
@@ -129,10 +131,11 @@ def test_a_message_that_raises_what_nobody_expects_is_told_and_the_node_lives_on
 
 
 def test_a_plan_that_has_become_too_old_is_not_published(node, rig, peer):
+    from pair_drive_ros.lifecycle import start
     from pair_drive_ros.msg import PlannedTrajectory
 
     plans = peer.collect(PlannedTrajectory, "planning/trajectory")
-    assert node.start()
+    assert start(node)
     rig.wait_for_planner()
     assert rig.stream_until(lambda: plans, 30) is not None
     decode = node._feed.decode
