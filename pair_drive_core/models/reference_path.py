@@ -80,7 +80,7 @@ class ReferencePath:
         found = self.segments.gather(1, index.unsqueeze(-1).expand(-1, -1, self.segments.shape[2]))
         start, length, heading, turn = found[..., :4].unbind(-1)
         u = ((distance - start) / length).clamp(0.0, 1.0)
-        constant, linear, square, cube = found[..., 4:].unflatten(-1, (4, 2)).unbind(-2)
+        constant, linear, square, cube = found[..., 4:].reshape(*found.shape[:-1], 4, 2).unbind(-2)
         v = u.unsqueeze(-1)
         xy = constant + v * (linear + v * (square + v * cube))
         return torch.cat((xy, wrap_angle(heading + u * turn).unsqueeze(-1)), dim=-1)
