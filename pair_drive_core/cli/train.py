@@ -17,6 +17,7 @@ from pair_drive_core.training.layered_run import LayeredSettings, train_layered
 from pair_drive_core.training.loop import Runner
 from pair_drive_core.training.run import train
 from pair_drive_core.training.run_folder import RunFolder
+from pair_drive_core.training.scheme_run import SchemeTrainingSettings, train_by_scheme
 from pair_drive_core.training.settings import TrainingSettings, read_mapping
 from pair_drive_core.training.town_evaluation import PlannerResult
 from pair_drive_core.training.trainer_config import TrainerConfig
@@ -24,6 +25,8 @@ from pair_drive_core.training.tree_evaluation import PlannerMeans
 
 LAYERED_RECIPE = "layers"
 """What `recipe` must say in a file of `LayeredSettings`."""
+SCHEME_RECIPE = "scheme"
+"""What it must say in a file of `SchemeTrainingSettings`."""
 _LINES_EVERY = 10
 """Updates between two lines of figures in the run's folder."""
 
@@ -39,7 +42,10 @@ def train_command(
     values = read_mapping(config, changes)
     command = " ".join(["pair-drive train --config", f"config/{config.name}", *changes])
     console = Console()
-    if values.pop("recipe", None) == LAYERED_RECIPE:
+    recipe = values.pop("recipe", None)
+    if recipe not in (None, LAYERED_RECIPE, SCHEME_RECIPE):
+        raise ValueError(f"recipe: expected {LAYERED_RECIPE}, {SCHEME_RECIPE} or none, got {recipe!r}")
+    if recipe == LAYERED_RECIPE:
         layered = config_from_mapping(LayeredSettings, values)
         trainer = replace(layered.trainer, save_every=layered.perception.save_every)
         with StageBars(console) as bars:
@@ -50,11 +56,19 @@ def train_command(
         console.print(planner_table(made.results))
         _print_end(console, made.checkpoint, made.parameters, made.seconds)
         return
-    settings = config_from_mapping(TrainingSettings, values)
+    settings: TrainingSettings | SchemeTrainingSettings
+    if recipe == SCHEME_RECIPE:
+        settings = config_from_mapping(SchemeTrainingSettings, values)
+    else:
+        settings = config_from_mapping(TrainingSettings, values)
     with StageBars(console) as bars:
         folder = RunFolder(Path(settings.checkpoint).with_suffix(""), bars, every=_LINES_EVERY)
         folder.describe(config_to_mapping(settings), command, settings.seed)
-        report = train(settings, command, folder, lightning_runner(folder.folder, settings.trainer))
+        runner = lightning_runner(folder.folder, settings.trainer)
+        if isinstance(settings, SchemeTrainingSettings):
+            report = train_by_scheme(settings, command, folder, runner)
+        else:
+            report = train(settings, command, folder, runner)
         folder.draw()
     for formula, results in report.results.items():
         console.print(result_table(f"held-out town scenes, {formula.upper()}", results))

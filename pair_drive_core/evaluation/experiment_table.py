@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pair_drive_core.datasets.atomic import write_bytes
 from pair_drive_core.evaluation.experiments import TOTALS
+from pair_drive_core.evaluation.scene_rows import HUMAN_BAD_BELOW
 
 BEGIN, END = "<!-- experiments: written by scripts/experiments.py -->", "<!-- end of experiments -->"
 _RESAMPLES = 2000
@@ -23,25 +24,39 @@ def read_runs(results: Path) -> list[Mapping[str, Any]]:
 
 
 def experiment_rows(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines of a table in Markdown: a row a scheme and policy, means over seeds, gains over the imitation runs.
+    """Lines of a table in Markdown: a row a scheme and policy, means over seeds (and their standard deviation), gains.
 
-    A gain is paired by scene: the mean over seeds of the plan's score less that of the `il` run of the same policy,
-    with a bootstrap interval (95 %) over scenes.
+    A gain is paired by scene: the mean over seeds of the plan's EPDMS less that of the `il` run of the same policy (of
+    the human where PaIR follows the human), with a bootstrap interval (95 %) over scenes.
     """
-    kinds = list(dict.fromkeys((run["scheme"], run["policy"]) for run in runs))
+    total = TOTALS[1]
     lines = [
-        f"| scheme | policy | seeds | {' | '.join(TOTALS)} | over `il`, {TOTALS[1]} | moments x budget | s a run |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| scheme | policy | seeds | {' | '.join(TOTALS)} | over its imitation, {total} | human-bad, {total} "
+        "| moments x budget | s a run |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for scheme, policy in kinds:
+    for scheme, policy in _kinds(runs):
         mine = _of(runs, scheme, policy)
-        means = [100.0 * float(_scenes(mine, label).mean()) for label in TOTALS]
-        gain = _gain(mine, _of(runs, "il", policy)) if scheme != "il" else ""
+        gain = "" if scheme in ("il", "given") else _gain(mine, _base(runs, policy))
         seconds = sum(run["seconds"] for run in mine) / len(mine)
-        cost = f"{mine[0]['moments']} x {mine[0]['budget']}"
-        cells = [scheme, policy, str(len(mine)), *(f"{mean:.1f}" for mean in means), gain, cost, f"{seconds:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+        cost = f"{mine[0]['moments']} x {mine[0]['budget']}" if mine[0]["budget"] else ""
+        cells = [scheme, policy, str(len(mine)), *(_spread(mine, label) for label in TOTALS), gain, _bad(mine), cost]
+        lines.append(f"| {' | '.join([*cells, f'{seconds:.0f}' if cost else ''])} |")
     return lines
+
+
+def comparison_rows(runs: Sequence[Mapping[str, Any]], scheme: str = "parallel") -> list[str]:
+    """One scheme against the others of the same policy and the same seeds, a row each; empty without such runs."""
+    lines = [f"| `{scheme}` less | policy | seeds | {TOTALS[0]} | {TOTALS[1]} |", "|---|---|---|---|---|"]
+    for other, policy in _kinds(runs):
+        mine, theirs = _of(runs, scheme, policy), _of(runs, other, policy)
+        seeds = sorted({run["seed"] for run in mine} & {run["seed"] for run in theirs})
+        if other in (scheme, "joined", "given") or not seeds:
+            continue
+        pair = [[run for run in group if run["seed"] in seeds] for group in (mine, theirs)]
+        cells = [other, policy, str(len(seeds)), *(_gain(pair[0], pair[1], label) for label in TOTALS)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines if len(lines) > 2 else []
 
 
 def write_table(page: Path, runs: Sequence[Mapping[str, Any]]) -> None:
@@ -55,11 +70,23 @@ def write_table(page: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         raise ValueError(f"{page}: expected the lines {BEGIN!r} and {END!r}, got a page without them")
     before, rest = text.split(BEGIN, 1)
     table = "\n".join(experiment_rows(runs))
+    against = comparison_rows(runs)
+    if against:
+        table += "\n\n" + "\n".join(against)
     write_bytes(page, f"{before}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}".encode())
+
+
+def _kinds(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((run["scheme"], run["policy"]) for run in runs))
 
 
 def _of(runs: Sequence[Mapping[str, Any]], scheme: str, policy: str) -> list[Mapping[str, Any]]:
     return [run for run in runs if (run["scheme"], run["policy"]) == (scheme, policy)]
+
+
+def _base(runs: Sequence[Mapping[str, Any]], policy: str) -> list[Mapping[str, Any]]:
+    """Runs that a policy's gains are counted from."""
+    return _of(runs, "given" if policy == "human" else "il", policy)
 
 
 def _scenes(runs: Sequence[Mapping[str, Any]], label: str) -> Tensor:
@@ -67,10 +94,23 @@ def _scenes(runs: Sequence[Mapping[str, Any]], label: str) -> Tensor:
     return torch.tensor([run["held_out"]["plan"][label]["scenes"] for run in runs])
 
 
-def _gain(mine: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> str:
+def _spread(runs: Sequence[Mapping[str, Any]], label: str) -> str:
+    means = 100.0 * _scenes(runs, label).mean(1)
+    deviation = f" ({float(means.std()):.1f})" if len(means) > 1 else ""
+    return f"{float(means.mean()):.1f}{deviation}"
+
+
+def _bad(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Mean over the scenes that the human drives badly."""
+    human = torch.tensor(runs[0]["held_out"]["human"][TOTALS[1]]["scenes"])
+    bad = human < HUMAN_BAD_BELOW[TOTALS[1]]
+    return f"{100.0 * float(_scenes(runs, TOTALS[1])[:, bad].mean()):.1f}" if bool(bad.any()) else ""
+
+
+def _gain(mine: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], label: str = TOTALS[1]) -> str:
     if not others:
         return ""
-    gain = _scenes(mine, TOTALS[1]).mean(0) - _scenes(others, TOTALS[1]).mean(0)
+    gain = _scenes(mine, label).mean(0) - _scenes(others, label).mean(0)
     draws = torch.randint(len(gain), (_RESAMPLES, len(gain)), generator=torch.Generator().manual_seed(0))
     low, high = gain[draws].mean(1).quantile(torch.tensor([0.025, 0.975])).tolist()
     return f"{100 * float(gain.mean()):+.1f} [{100 * low:.1f}, {100 * high:.1f}]"

@@ -88,6 +88,23 @@ class BevFeatures:
         return BevFeatures(self.bev_map.detach(), self.tokens.detach(), self.status, layers, progress)
 
 
+@dataclass(frozen=True)
+class SeenFeatures(Features):
+    """Network inputs that a backbone has looked at before and that is not trained: nobody looks again.
+
+    Attributes:
+        seen: what it made of them.
+    """
+
+    seen: BevFeatures
+
+    @staticmethod
+    def of(seen: BevFeatures) -> SeenFeatures:
+        """Without pictures and clouds, since nobody looks at them."""
+        nothing = seen.status.new_zeros(len(seen.status), 0, 0, 0)
+        return SeenFeatures(nothing, nothing, nothing, seen.status, seen)
+
+
 class FusionStage(nn.Module):
     """GPT-style fusion: both maps' pooled cells attend to each other; the result is added to each map."""
 
@@ -195,6 +212,8 @@ class BevBackbone(nn.Module):
             features: network inputs.
             imagine: whether to add the layers, where the configuration has any.
         """
+        if isinstance(features, SeenFeatures):
+            return features.seen
         camera = self.camera.stem(features.camera - 0.5)
         seen = features.lidar if self.latent is None else self.latent(len(features))
         lidar = self.lidar.stem(torch.cat((seen, features.ground), dim=1))

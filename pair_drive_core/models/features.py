@@ -105,7 +105,11 @@ class Features:
 
     def to(self, device: torch.device) -> Features:
         """The same on another device."""
-        return Features(*(part.to(device) for part in (self.camera, self.lidar, self.ground, self.status)))
+        return Features(*(part.to(device) for part in self.tensors().values()))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name."""
+        return {"camera": self.camera, "lidar": self.lidar, "ground": self.ground, "status": self.status}
 
     @staticmethod
     def concatenate(parts: Sequence[Features]) -> Features:

@@ -97,12 +97,11 @@ class TreeGroups:
     def sample(self, moments: Moments, generator: torch.Generator) -> GrownGroup:
         """Grow a tree around each reference."""
         bev: BevFeatures = self.branch.backbone(moments.features)
-        growth = Growth(
-            self.exploration,
-            lambda poses: self.branch.reward.predict(bev, poses).reward,
-            self.value_weight,
-            generator,
-        )
+
+        def value(poses: Tensor) -> Tensor:
+            return self.branch.reward.predict(bev, poses).reward
+
+        growth = Growth(self.exploration, value if self.value_weight > 0.0 else None, self.value_weight, generator)
         return GrownGroup(self.branch.sampler.sample(bev, moments.reference, growth), bev)
 
     def decisions(self, moments: Moments, draw: GrownGroup) -> EdgeDecisions:

@@ -63,7 +63,7 @@ def choose(
     def value(poses: Tensor) -> Tensor:
         return branch.reward.predict(bev, poses).reward
 
-    growth = Growth(value=value, value_weight=config.value_weight)
+    growth = Growth(value=value if config.value_weight > 0.0 else None, value_weight=config.value_weight)
     tree = branch.sampler.sample(bev, reference, growth, config.group_size)
     nothing = torch.zeros_like(tree.log_prob[:, :1])
     leaves, log_prob = tree.leaves, torch.cat((nothing, tree.log_prob), dim=1)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from pair_drive_core.models.bev_backbone import SeenFeatures
 from pair_drive_core.models.bounds import AT_LEAST_ZERO, SHARE, Bound
 from pair_drive_core.models.features import Features
 
@@ -36,8 +37,19 @@ class AugmentationConfig:
     }
 
 
+NO_AUGMENTATION = AugmentationConfig(0.0, 0.0, 0.0, 0.0)
+
+
 def augment(features: Features, config: AugmentationConfig, generator: torch.Generator) -> Features:
-    """Disturbed copies of B moments."""
+    """Disturbed copies of B moments.
+
+    Raises:
+        ValueError: if there is something to disturb in inputs that were looked at before.
+    """
+    if isinstance(features, SeenFeatures):
+        if config != NO_AUGMENTATION:
+            raise ValueError(f"augmentation: expected zeros where a backbone looked before, got {config}")
+        return features
     batch = len(features)
     gain = 1.0 + config.brightness * (2.0 * torch.rand(batch, 1, 1, 1, generator=generator) - 1.0)
     noise = config.image_noise * torch.randn(features.camera.shape, generator=generator)

@@ -69,7 +69,7 @@ class ImitationTask(Task):
 
     def inputs(self, index: Tensor) -> dict[str, Tensor]:
         """See `Task`."""
-        return {**vars(self._samples.features(index)), "human": self._samples.human[index]}
+        return {**self._samples.features(index).tensors(), "human": self._samples.human[index]}
 
 
 def train_imitation(

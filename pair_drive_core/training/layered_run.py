@@ -7,7 +7,6 @@ goes on where it stopped.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from pair_drive_core.training.loop import FolderRunner, Runner
 from pair_drive_core.training.perception import PerceptionConfig, PerceptionTask
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reading import ReadingConfig, train_reading
+from pair_drive_core.training.run import Watch
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
 from pair_drive_core.training.trainer_config import TrainerConfig
@@ -137,7 +137,7 @@ def train_layered(
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    watch = _Watch()
+    watch = Watch()
     town = _shards(settings, settings.town, "train", settings.moments, progress)
     calm = replace(settings.moments, displaced_share=0.0)
     calibration = _shards(settings, settings.calibration, "calibration", calm, progress)
@@ -220,15 +220,3 @@ def _shards(
     root = Path(settings.folder) / name
     make_shards(root, config, settings.threads, lambda done, total: progress(f"shards {name}", done, total, {}))
     return ShardSamples.of_folder(root, towns.towns)
-
-
-class _Watch:
-    """Seconds between its calls, by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def note(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage], self._last = round(now - self._last, 1), now

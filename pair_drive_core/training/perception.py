@@ -166,4 +166,4 @@ class PerceptionTask(Task):
 
     def inputs(self, index: Tensor) -> dict[str, Tensor]:
         """See `Task`."""
-        return {**vars(self._samples.features(index)), "human": self._samples.human[index]}
+        return {**self._samples.features(index).tensors(), "human": self._samples.human[index]}

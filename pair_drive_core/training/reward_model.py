@@ -95,7 +95,7 @@ class RewardModelTask(Task):
 
     def inputs(self, index: Tensor) -> dict[str, Tensor]:
         """See `Task`."""
-        return {**vars(self._samples.features(index)), "human": self._samples.human[index]}
+        return {**self._samples.features(index).tensors(), "human": self._samples.human[index]}
 
 
 def train_reward_model(

@@ -50,14 +50,19 @@ class TrainingReport:
     parameters: int
 
 
-class _Watch:
-    """Seconds between its calls, by stage."""
+class Watch:
+    """Seconds between its calls, by stage.
+
+    Attributes:
+        seconds: so far.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def note(self, stage: str) -> None:
+        """A stage ends now."""
         now = time.perf_counter()
         self.seconds[stage], self._last = round(now - self._last, 1), now
 
@@ -79,7 +84,7 @@ def train(
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
     model = PairModel(settings.model)
-    branch, watch = model.reinforcement, _Watch()
+    branch, watch = model.reinforcement, Watch()
 
     town, calibration, held_out = _moments(settings, progress)
     watch.note("scenes")

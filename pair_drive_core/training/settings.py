@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pair_drive_core.models.bounds import AT_LEAST_ZERO, Bound, require_bounds
@@ -74,23 +74,47 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> TrainingSettings
 def read_mapping(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The settings of a YAML file after `key.subkey=value` overrides, as plain values.
 
+    A file may start from another one: `base: FILE`, relative to it, whose settings it changes. A group of another
+    `kind` takes the place of the whole group, since it has other settings.
+
     Raises:
         FileNotFoundError: if there is no such file.
         ConfigurationError: naming what does not fit.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no settings at {path}")
     wrong = [text for text in overrides if "=" not in text]
     if wrong:
         raise ConfigurationError(f"overrides: expected key=value, got {wrong[0]!r}")
     try:
-        loaded = OmegaConf.load(path)
-        if not isinstance(loaded, DictConfig):
-            raise ConfigurationError(f"{path}: expected a group of settings, got a list")
-        merged = OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(overrides)))
-        values: Any = OmegaConf.to_container(merged, resolve=True)
+        merged = _read(path, ())
+        changes = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+        values: Any = OmegaConf.to_container(OmegaConf.create(_merged(merged, changes)), resolve=True)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigurationError(f"{path}: {error}") from None
+    return {str(key): value for key, value in values.items()}
+
+
+def _read(path: Path, followed: tuple[Path, ...]) -> dict[Any, Any]:
+    """A file's settings over those of its base, interpolations not resolved yet."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no settings at {path}")
+    if path.resolve() in followed:
+        raise ConfigurationError(f"{path}: expected a base that ends somewhere, got one that leads back here")
+    values: Any = OmegaConf.to_container(OmegaConf.load(path))
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: expected a group of settings, got {type(values).__name__}")
-    return {str(key): value for key, value in values.items()}
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigurationError(f"{path}: 'base': expected the name of a file, got {base!r}")
+    under: dict[Any, Any] = _merged(_read(path.parent / base, (*followed, path.resolve())), values)
+    return under
+
+
+def _merged(under: Any, over: Any) -> Any:  # noqa: ANN401 - what YAML holds
+    """One group of settings over another."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    if "kind" in over and over["kind"] != under.get("kind", over["kind"]):
+        return over
+    return {**under, **{key: _merged(under[key], value) if key in under else value for key, value in over.items()}}

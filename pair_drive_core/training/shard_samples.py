@@ -59,7 +59,12 @@ class ShardSamples:
     @staticmethod
     def of_folder(root: Path, limit: int | None = None) -> ShardSamples:
         """All whole shards of a folder, or the first few."""
-        return ShardSamples(sorted(path.parent for path in root.glob("town_*/index.json"))[:limit])
+        return ShardSamples(ShardSamples.folders_of(root)[:limit])
+
+    @staticmethod
+    def folders_of(root: Path) -> list[Path]:
+        """Whole shards of a folder, by number of their towns."""
+        return sorted(path.parent for path in root.glob("town_*/index.json"))
 
     def __len__(self) -> int:
         """Number of moments."""

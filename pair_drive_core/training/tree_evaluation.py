@@ -13,7 +13,9 @@ from pair_drive_core.models.pair_model import JoinConfig, PairModel
 from pair_drive_core.models.reward_world_model import RewardFormula, head_names
 from pair_drive_core.policies.parallel import choose
 from pair_drive_core.training.calibration import MARGINS
+from pair_drive_core.training.imagined import SeenSamples
 from pair_drive_core.training.progress import Progress, silent
+from pair_drive_core.training.reward_source import RewardSource
 from pair_drive_core.training.samples import ordered_batches
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
@@ -68,11 +70,12 @@ class PlannerMeans:
 @torch.inference_mode()
 def grow_scenes(
     model: PairModel,
-    samples: ShardSamples,
+    samples: ShardSamples | SeenSamples,
     progress: Progress = silent,
     config: JoinConfig | None = None,
     reference: str = "imitation",
     batch_size: int = 20,
+    rewards: Sequence[RewardSource] = (),
 ) -> GrownScenes:
     """Grow and score the trees of all moments.
 
@@ -83,6 +86,7 @@ def grow_scenes(
         config: how the branches are joined.
         reference: what the trees grow around: "imitation" plans or the "human".
         batch_size: moments at a time.
+        rewards: the moments' simulation, one a formula; without, they are prepared on the way.
     """
     join = config or model.config.join
     parts: list[tuple[Tensor, ...]] = []
@@ -94,11 +98,13 @@ def grow_scenes(
         choice = choose(model.reinforcement, bev, root, replace(join, margin=0.0))
         leaves = choice.tree.leaves
         scored = torch.cat((leaves, human.unsqueeze(1)), dim=1)
-        scenes = [samples.scene(int(i)) for i in index]
-        every = torch.arange(len(index))
-        rewards = [SimulatedRewards(scenes, formula)(every, scored) for formula in RewardFormula]
-        totals = torch.stack([reward.total for reward in rewards], dim=-1)
-        parts.append((leaves, human, choice.predicted.reward, totals, rewards[-1].sub_scores))
+        if rewards:
+            both = [reward(index, scored) for reward in rewards]
+        else:
+            scenes = [samples.scene(int(i)) for i in index]
+            both = [SimulatedRewards(scenes, formula)(torch.arange(len(index)), scored) for formula in RewardFormula]
+        totals = torch.stack([reward.total for reward in both], dim=-1)
+        parts.append((leaves, human, choice.predicted.reward, totals, both[-1].sub_scores))
         progress("trees", int(index[-1]) + 1, len(samples), {})
     return GrownScenes(*(torch.cat(column).clone() for column in zip(*parts, strict=True)))
 

@@ -2,20 +2,33 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 from pair_drive_core.evaluation.experiment_table import BEGIN, END, read_runs, write_table
-from pair_drive_core.evaluation.experiments import ExperimentSettings, all_experiments, run_experiment
-from pair_drive_core.models import load_checkpoint
+from pair_drive_core.evaluation.experiments import (
+    Experiment,
+    ExperimentSettings,
+    Laboratory,
+    Policy,
+    all_experiments,
+    judge_given,
+    run_experiment,
+)
+from pair_drive_core.models import PairModel, load_checkpoint, save_checkpoint
 from pair_drive_core.models.presets import tiny_config
-from pair_drive_core.training.augmentation import AugmentationConfig
+from pair_drive_core.training.augmentation import AugmentationConfig, augment
+from pair_drive_core.training.calibration import MARGINS
+from pair_drive_core.training.imagined import load_imagined
 from pair_drive_core.training.imitation import ImitationConfig
 from pair_drive_core.training.optimisation import OptimiserConfig
 from pair_drive_core.training.policy_optimisation import PolicyTrainingConfig
 from pair_drive_core.training.reinforcement import ReinforcementTrainingConfig
 from pair_drive_core.training.reward_model import RewardModelTrainingConfig
-from pair_drive_core.training.schemes import SchemeSettings
+from pair_drive_core.training.schemes import Scheme, SchemeSettings
+from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
 
 FAST = OptimiserConfig(learning_rate=5e-3, weight_decay=0.0)
@@ -63,8 +76,10 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
+    laboratory, about = Laboratory(settings), {"command": "make experiments-smoke"}
+    judge_given(laboratory, folder, about)
     for experiment in all_experiments([0]):
-        run_experiment(experiment, settings, folder, {"command": "make experiments-smoke"})
+        run_experiment(experiment, laboratory, folder, about)
     return folder
 
 
@@ -96,7 +111,7 @@ def test_a_run_that_is_there_is_not_made_again(results, settings):
     path = results / "il.ego_status.seed0.json"
     before = path.stat().st_mtime_ns
     experiment = next(e for e in all_experiments([0]) if e.name == "il.ego_status.seed0")
-    assert run_experiment(experiment, settings, results, {}) == path
+    assert run_experiment(experiment, Laboratory(settings), results, {}) == path
     assert path.stat().st_mtime_ns == before
 
 
@@ -105,13 +120,17 @@ def test_joined_plans_come_from_both_runs_and_are_trained_by_neither(results, se
     run, alone = read(results, "pair_on.ego_status.seed0"), read(results, "il.ego_status.seed0")
     assert run["history"] == {}
     assert run["held_out"]["imitation"] == alone["held_out"]["plan"]
-    parallel = load_checkpoint(settings_path(settings, "parallel.transfuser.seed0"))
-    assert run["margin"] == parallel.model.config.join.margin
+    assert run["margin"] in MARGINS
+
+
+def test_pair_follows_the_human_and_the_baselines_stand_beside(results):
+    """The human's own plan is leaf 0, so that only a leaf that is predicted to be better takes its place."""
+    run, human = read(results, "pair_on.human.seed0"), read(results, "given.human")
+    assert run["held_out"]["human"]["EPDMS"] == human["held_out"]["plan"]["EPDMS"]
+    assert read(results, "given.pdm-closed")["held_out"]["plan"]["PDMS"]["mean"] > 0.9
 
 
 def settings_path(settings, name):
-    from pathlib import Path
-
     return Path(settings.folder) / name / "model.safetensors"
 
 
@@ -122,9 +141,42 @@ def test_the_table_is_written_between_its_marks(results, tmp_path):
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "old" not in lines
-    assert len(lines) == 6 + len(NAMES)
+    assert len(lines) == 6 + len(NAMES) + 3 + 3 + 5  # baselines; a gap, a head; the other schemes
     parallel = next(line for line in lines if line.startswith("| parallel | transfuser | 1 |"))
     assert "[" in parallel
+    assert any(line.startswith("| one_shot | transfuser | 1 |") and line.count("[") == 2 for line in lines)
     page.write_text("no marks")
     with pytest.raises(ValueError, match="expected the lines"):
         write_table(page, [])
+
+
+def test_a_shared_backbone_looks_once_and_learns_nothing(settings, tmp_path):
+    torch.manual_seed(0)
+    seeing = PairModel(small_model()).eval()
+    save_checkpoint(tmp_path / "seeing.safetensors", seeing, {})
+    off = {"bev_weight": 0.0, "batch_size": 6, "optimiser": FAST, "augmentation": PLAIN}
+    schemes = dataclasses.replace(
+        settings.schemes,
+        budget=12,
+        imitation=ImitationConfig(**off),
+        reward_model=RewardModelTrainingConfig(candidates=6, **off),
+    )
+    places = {"perception": str(tmp_path / "seeing.safetensors"), "folder": str(tmp_path / "runs")}
+    shared = dataclasses.replace(settings, schemes=schemes, **places)
+    laboratory = Laboratory(shared)
+    run = Experiment(Scheme.PARALLEL, Policy.TRANSFUSER, 0)
+    report = json.loads(run_experiment(run, laboratory, tmp_path, {}).read_text())
+    assert report["perception"] == laboratory.perception_digest != ""
+    model = load_checkpoint(settings_path(shared, run.name)).model
+    for branch in (model.imitation, model.reinforcement):
+        before, after = seeing.imitation.backbone.state_dict(), branch.backbone.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not torch.equal(model.imitation.query, laboratory.build(Policy.TRANSFUSER).imitation.query)
+    index, shards = torch.arange(3), ShardSamples.of_folder(Path(shared.train))
+    looked = model.imitation(laboratory.train.samples.features(index))
+    torch.testing.assert_close(looked, model.imitation(shards.features(index)), atol=2e-2, rtol=0.0)  # kept in 16 bits
+    assert {e.policy for e in all_experiments([0], shared_perception=True)}.isdisjoint({Policy.LATENT_TRANSFUSER})
+    with pytest.raises(ValueError, match="expected what was imagined of"):
+        load_imagined(tmp_path / "runs" / "seen" / "train.safetensors", "another backbone")
+    with pytest.raises(ValueError, match="augmentation: expected zeros"):
+        augment(laboratory.train.samples.features(index), AugmentationConfig(), torch.Generator())
