@@ -59,6 +59,11 @@ COMMANDS = {
         "train_command",
         "Train imitation branch, reward world model and tree sampler on town scenes and write a checkpoint.",
     ),
+    "calibrate": Registration(
+        "calibrate",
+        "calibrate",
+        "Find how sure the reward model must be to overrule a plan, the policy's or a human's; write a checkpoint.",
+    ),
     "cache": Registration("cache", "app", "Build and check caches of NAVSIM scenes."),
     "navsim": Registration("navsim", "app", "Write data sets that the official NAVSIM devkit reads."),
     "town": Registration("town", "app", "The synthetic city: make scenes, look at them, count what they hold."),

@@ -54,6 +54,9 @@ def evaluate(
         str | None,
         typer.Option(help="Of --layouts: FILE whose imitation branch replaces --checkpoint's."),
     ] = None,
+    consecutive: Annotated[
+        bool, typer.Option("--consecutive", help="Of --layouts: plan 0.5 s earlier too, for EC; twice the sensing.")
+    ] = False,
     device: Annotated[str, typer.Option(help="torch device of the learned planner.")] = "cpu",
     metric: Annotated[Metric, typer.Option(help="v1: PDMS, v2: EPDMS.")] = Metric.V2,
     traffic: Annotated[
@@ -77,10 +80,17 @@ def evaluate(
     if layouts is not None:
         if any(value is not None for value in (town, cache, data, split)):
             raise ValueError(f"expected one source of scenes: {SOURCES}, or --layouts A-B; got --layouts and another")
-        agents = parse_agents(agent or [], file is not None)
+        agents = parse_agents(agent or [], file is not None, consecutive)
         forgiving = human_filter is HumanFilter.FIXED
         wanted = TownEvaluation(
-            parse_layouts(layouts), scenes, seed, agents, file, forgiving, imitation=checkpoint_path(imitation)
+            parse_layouts(layouts),
+            scenes,
+            seed,
+            agents,
+            file,
+            forgiving,
+            imitation=checkpoint_path(imitation),
+            consecutive=consecutive,
         )
         compared = baseline or (TownAgent.IMITATION if TownAgent.IMITATION in agents else agents[0]).value
         found = report_of(run_towns(wanted, workers or os.cpu_count() or 1, rows), compared, against)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT
 SHIPPED = "shipped"
 """What `--checkpoint` says for the package's own."""
 BASELINES = (TownAgent.HUMAN, TownAgent.CONSTANT_VELOCITY, TownAgent.PDM_CLOSED)
+COMFORT = ("v1 C", "HC", "EC")
+"""Columns that say how comfortable plans are; EC only of consecutive ones."""
 _FILE_COLUMNS = 200
 _ORACLES = ((TownAgent.PAIR, TownAgent.BEST_LEAF), (TownAgent.HUMAN_PAIR, TownAgent.HUMAN_BEST_LEAF))
 
@@ -38,14 +41,15 @@ def parse_layouts(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def parse_agents(names: Sequence[str], learned: bool) -> tuple[TownAgent, ...]:
-    """Agents by name; none gives all, or all that need no checkpoint.
+def parse_agents(names: Sequence[str], learned: bool, consecutive: bool = False) -> tuple[TownAgent, ...]:
+    """Agents by name; none gives all, or all that need no checkpoint (or no plan before).
 
     Raises:
         ValueError: naming the one that is unknown.
     """
     if not names:
-        return tuple(TownAgent) if learned else BASELINES
+        every = tuple(agent for agent in TownAgent if consecutive or agent is not TownAgent.STEADY_PAIR)
+        return every if learned else BASELINES
     for name in names:
         if name not in {agent.value for agent in TownAgent}:
             raise ValueError(f"--agent: expected one of {', '.join(a.value for a in TownAgent)}, got {name!r}")
@@ -82,10 +86,20 @@ def report_of(table: RowTable, baseline: str, against: Path | None) -> dict[str,
     Raises:
         ValueError: if the baseline has no rows.
     """
-    report: dict[str, Any] = {"means": {agent: table.means(agent) for agent in table.agents}}
+    means = {agent: table.means(agent) for agent in table.agents}
+    known = {agent: {name: v for name, v in values.items() if not math.isnan(v)} for agent, values in means.items()}
+    report: dict[str, Any] = {"means": known}
     report["totals"] = {agent: {name: asdict(table.total(agent, name)) for name in TOTALS} for agent in table.agents}
     others = [agent for agent in table.agents if agent != baseline]
     report["gains"] = {agent: {name: asdict(table.gain(agent, baseline, name)) for name in TOTALS} for agent in others}
+    report["comfort"] = {
+        agent: {
+            name: asdict(table.gain(agent, baseline, name))
+            for name in COMFORT
+            if name in known[agent] and name in known[baseline]
+        }
+        for agent in others
+    }
     if TownAgent.HUMAN.value in table.agents:
         report["human_bad"] = {
             name: {a: asdict(table.total(a, name, table.human_bad(name))) for a in table.agents} for name in TOTALS
@@ -116,16 +130,24 @@ def print_report(report: dict[str, Any], baseline: str) -> None:
     for agent, values in means.items():
         totals = [_interval(report["totals"][agent][name]) for name in TOTALS]
         gains = [_interval(report["gains"][agent][name], "+") if agent != baseline else "" for name in TOTALS]
-        table.add_row(agent, *totals, *gains, *(f"{100 * values[name]:.1f}" for name in columns))
+        table.add_row(
+            agent, *totals, *gains, *(f"{100 * values[name]:.1f}" if name in values else "" for name in columns)
+        )
     console.print(table)
     for name, agents in report.get("human_bad", {}).items():
         found = ", ".join(f"{agent} {_interval(value)}" for agent, value in agents.items())
         count = next(iter(agents.values()))["scenes"]
         console.print(f"human {name} below {100 * HUMAN_BAD_BELOW[name]:.0f} ({count} scenes): {found}")
+    for agent, values in report["comfort"].items():
+        console.print(f"comfort of {agent} over {baseline}: " + _listed(values, "+"))
     for agent, values in report["regret"].items():
-        console.print(f"regret of {agent}: " + ", ".join(f"{n} {_interval(v)}" for n, v in values.items()))
+        console.print(f"regret of {agent}: " + _listed(values))
     for agent, values in report.get("against", {}).items():
-        console.print(f"{agent} over that run: " + ", ".join(f"{n} {_interval(v, '+')}" for n, v in values.items()))
+        console.print(f"{agent} over that run: " + _listed(values, "+"))
+
+
+def _listed(values: Mapping[str, dict[str, float]], sign: str = "") -> str:
+    return ", ".join(f"{name} {_interval(value, sign)}" for name, value in values.items())
 
 
 def _interval(value: dict[str, float], sign: str = "") -> str:

@@ -419,15 +419,15 @@ def _grown(model: PairModel, moments: Moments, policy: Policy) -> GrownScenes:
 @torch.inference_mode()
 def _judge(model: PairModel | None, agent: TownAgent, moments: Moments) -> dict[str, dict[str, Any]]:
     """Scores of an agent's plan, of the imitation plan behind it and of the human, for each moment."""
-    wanted = {TownAgent.HUMAN: "human", **({} if model is None else {TownAgent.IMITATION: "imitation"}), agent: "plan"}
-    scored: dict[str, list[Tensor]] = {name: [] for name in wanted.values()}
-    parts: dict[str, list[Tensor]] = {name: [] for name in wanted.values()}
+    wanted = {"human": TownAgent.HUMAN, **({} if model is None else {"imitation": TownAgent.IMITATION}), "plan": agent}
+    scored: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    parts: dict[str, list[Tensor]] = {name: [] for name in wanted}
     samples = moments.samples
     for index in ordered_batches(len(samples), 20):
         scenes = [moments.scenes[int(i)] for i in index]
         references = torch.stack([scene.reference for scene in scenes if scene.reference is not None])
-        plans = plan_agents(list(wanted), scenes, samples.features(index), references, model).plans
-        for who, name in wanted.items():
+        plans = plan_agents(list(wanted.values()), scenes, samples.features(index), references, model).plans
+        for name, who in wanted.items():
             both = [score(index, plans[who].unsqueeze(1)) for score in moments.both]
             scored[name].append(torch.stack([rewards.total[:, 0] for rewards in both], dim=1))
             parts[name].append(both[-1].sub_scores[:, 0])

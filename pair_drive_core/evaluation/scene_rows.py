@@ -31,7 +31,7 @@ class SceneRow:
         token: of the scene.
         layout: number of its town.
         agent: who planned.
-        values: totals and sub-scores by column, in [0, 1].
+        values: totals and sub-scores by column, in [0, 1]; NaN where one is not known.
     """
 
     token: str
@@ -123,9 +123,13 @@ class RowTable:
         return list(self._by_agent)
 
     def means(self, agent: str) -> dict[str, float]:
-        """Mean of every column."""
+        """Mean of every column over the scenes in which it is known; NaN where it is known in none."""
         rows = list(self._of(agent).values())
-        return {name: sum(row.values[name] for row in rows) / len(rows) for name in rows[0].values}
+        found: dict[str, float] = {}
+        for name in rows[0].values:
+            known = [row.values[name] for row in rows if not math.isnan(row.values[name])]
+            found[name] = sum(known) / len(known) if known else math.nan
+        return found
 
     def total(self, agent: str, column: str, where: Callable[[str], bool] | None = None) -> Interval:
         """Mean of a column over scenes (those that `where` takes, by token) and its interval."""
@@ -140,7 +144,7 @@ class RowTable:
         where: Callable[[str], bool] | None = None,
         other: RowTable | None = None,
     ) -> Interval:
-        """Mean difference to a baseline over the scenes of both, paired, and its interval.
+        """Mean difference to a baseline over the scenes in which both are known, paired, and its interval.
 
         Args:
             agent: who.
@@ -157,7 +161,8 @@ class RowTable:
         if not shared:
             raise ValueError(f"{agent} and {baseline}: expected scenes in common, got none")
         wanted = [token for token in shared if where is None or where(token)]
-        return bootstrap(np.array([ours[t].values[column] - theirs[t].values[column] for t in wanted]))
+        gains = np.array([ours[t].values[column] - theirs[t].values[column] for t in wanted])
+        return bootstrap(gains[~np.isnan(gains)])
 
     def human_bad(self, column: str, human: str = "human") -> Callable[[str], bool]:
         """Which scenes the human drives badly, by a total."""

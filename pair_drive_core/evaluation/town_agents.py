@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
@@ -37,6 +37,8 @@ class TownAgent(str, Enum):
     """The reward model's choice of the imitation plan and random offsets of it: no tree, no policy."""
     PAIR = "pair"
     """Both branches."""
+    STEADY_PAIR = "pair+before"
+    """Both branches, their plan of 0.5 s before being one of the leaves (`JoinConfig.change_cost`), as in a vehicle."""
     HUMAN_PAIR = "human+pair"
     """The reinforcement branch around the demonstration."""
     BEST_LEAF = "best-leaf"
@@ -47,6 +49,8 @@ class TownAgent(str, Enum):
 
 LEARNED = frozenset(TownAgent) - {TownAgent.HUMAN, TownAgent.CONSTANT_VELOCITY, TownAgent.PDM_CLOSED}
 """Agents that need a checkpoint."""
+ORACLES = frozenset((TownAgent.BEST_LEAF, TownAgent.HUMAN_BEST_LEAF))
+"""Agents that choose with the simulator's help."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ def plan_agents(
     references: Tensor,
     model: PairModel | None,
     join: JoinConfig | None = None,
+    previous: Tensor | None = None,
 ) -> AgentPlans:
     """Let agents plan in B moments; each network sees all of them at once.
 
@@ -90,6 +95,8 @@ def plan_agents(
         references: (B, 41, 3), PDM-Closed's, global.
         model: both branches, in evaluation mode; needed by learned agents.
         join: how the branches are joined; None takes the model's.
+        previous: (B, 8, 3), what both branches planned before, seen from now (`STEADY_PAIR`); None where it is not
+            known.
 
     Raises:
         SceneError: if a demonstration is missing.
@@ -101,7 +108,7 @@ def plan_agents(
     human = torch.stack([demonstration.poses for demonstration in humans]).float()
     plans: dict[TownAgent, Tensor] = {}
     straight = ConstantVelocityPlanner()
-    learned = _Learned(model, features, human, join)
+    learned = _Learned(model, features, human, join, previous)
     for agent in agents:
         if agent is TownAgent.HUMAN:
             plans[agent] = human
@@ -119,9 +126,16 @@ def plan_agents(
 class _Learned:
     """A model's answers in B moments, each computed once and only if somebody asks."""
 
-    def __init__(self, model: PairModel | None, features: Features, human: Tensor, join: JoinConfig | None) -> None:
+    def __init__(
+        self,
+        model: PairModel | None,
+        features: Features,
+        human: Tensor,
+        join: JoinConfig | None,
+        previous: Tensor | None,
+    ) -> None:
         self._model, self._features, self._human = model, features, human
-        self._join = join
+        self._join, self._previous = join, previous
         self._imitation: Tensor | None = None
         self._choices: dict[bool, ParallelChoice] = {}
 
@@ -130,6 +144,8 @@ class _Learned:
             return self._plans()
         if agent is TownAgent.REWARD_MODEL:
             return self._without_tree()
+        if agent is TownAgent.STEADY_PAIR and self._previous is not None:
+            return self._after(self._previous)
         around_human = agent in (TownAgent.HUMAN_PAIR, TownAgent.HUMAN_BEST_LEAF)
         choice = self._choice(around_human)
         if agent in (TownAgent.BEST_LEAF, TownAgent.HUMAN_BEST_LEAF):
@@ -150,14 +166,25 @@ class _Learned:
         if around_human not in self._choices:
             branch = self._network().reinforcement
             root = self._human if around_human else self._plans()
-            config = self._join or self._network().config.join
+            config = self._settings()
+            if around_human and config.human_margin is not None:
+                config = replace(config, margin=config.human_margin)
             self._choices[around_human] = choose(branch, branch.backbone(self._features), root, config)
         return self._choices[around_human]
+
+    def _after(self, previous: Tensor) -> Tensor:
+        branch = self._network().reinforcement
+        bev, config = branch.backbone(self._features), self._settings()
+        choice = choose(branch, bev, self._plans(), config, previous.to(self._plans()))
+        return choice.leaves[torch.arange(len(self._human)), choice.chosen]
+
+    def _settings(self) -> JoinConfig:
+        return self._join or self._network().config.join
 
     def _without_tree(self) -> Tensor:
         """The best of as many candidates as the tree has leaves, drawn evenly within the offsets' bounds."""
         model, plans = self._network(), self._plans()
-        config = self._join or model.config.join
+        config = self._settings()
         sampler = model.reinforcement.sampler.config
         count = (config.group_size or sampler.group_size) - 1
         generator = torch.Generator().manual_seed(_OFFSETS_SEED)

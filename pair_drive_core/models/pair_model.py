@@ -49,6 +49,8 @@ class JoinConfig:
         value_weight: nats that a predicted reward of 1 is worth when the tree is pruned.
         margin: predicted reward that a leaf must have above the imitation plan to replace it; the paper's is 0, a
             training calibrates it on towns of its own.
+        human_margin: the same above a trajectory that a human drove, where both branches follow the human instead of a
+            policy; None takes `margin`. `pair-drive calibrate` finds both.
         change_cost: predicted reward that a leaf loses for every metre that it lies from the plan before, on average
             over its first 3 s; the plan before is then one of the leaves. 0 leaves the plan before out.
     """
@@ -56,12 +58,14 @@ class JoinConfig:
     group_size: int | None = None
     value_weight: float = 10.0
     margin: float = 0.0
+    human_margin: float | None = None
     change_cost: float = 0.0
 
     BOUNDS: ClassVar[Mapping[str, Bound]] = {
         "group_size": Bound(2, 4096),
         "value_weight": AT_LEAST_ZERO,
         "margin": Bound(0.0, 1.0),
+        "human_margin": Bound(0.0, 1.0),
         "change_cost": Bound(0.0, 1.0),
     }
 

@@ -40,7 +40,11 @@ class EarlierPlan:
 
     def at(self, status: EgoStatus) -> Tensor:
         """(8, 3) where the plan wanted the ego to be after each interval from another t0 on, in the ego frame then."""
-        offset = self.age_s(status) / self.interval_s
+        return self.seen_from(torch.as_tensor(status.pose, dtype=torch.float64), status.time_us)
+
+    def seen_from(self, pose: Tensor, time_us: int) -> Tensor:
+        """The same from a pose, (3,) in the frame of the knots, at a time."""
+        offset = (time_us - self.time_us) * 1e-6 / self.interval_s
         index = torch.arange(1, self.knots.shape[0], dtype=torch.float64) + offset
         last = self.knots.shape[0] - 2
         before = index.floor().clamp(0, last).long()
@@ -49,7 +53,7 @@ class EarlierPlan:
         # Beyond its end the plan goes on as it went last, but does not turn any further.
         turn = wrap_angle(end[:, 2] - start[:, 2]) * fraction[:, 0].clamp(max=1.0)
         poses = torch.cat((start[:, :2] + fraction * (end - start)[:, :2], (start[:, 2] + turn).unsqueeze(-1)), dim=-1)
-        return relative_se2(torch.as_tensor(status.pose, dtype=torch.float64), poses)
+        return relative_se2(pose, poses)
 
 
 def plan_after(planner: Planner, agent_input: AgentInput, earlier: EarlierPlan | None) -> Plan:

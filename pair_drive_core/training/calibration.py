@@ -12,8 +12,8 @@ from pair_drive_core.policies.parallel import plan_batch
 from pair_drive_core.training.reward_source import RewardSource
 from pair_drive_core.training.samples import Samples, ordered_batches
 
-MARGINS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
-"""Margins that are tried; 0 is the paper's."""
+MARGINS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
+"""Margins that are tried; 0 is the paper's. The better the policy (a human most of all), the greater the best one."""
 
 
 @dataclass(frozen=True)

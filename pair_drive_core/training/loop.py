@@ -269,6 +269,14 @@ class Loop:
         if theirs is not None and theirs != mine:
             assert self.files is not None
             raise ValueError(f"{self.files.state}: expected the state of {mine}, got that of {theirs}; take it away")
+        shapes = {name: tuple(value.shape) for name, value in self.task.module.state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in state["model"].items()}
+        if shapes != found:
+            assert self.files is not None
+            differ = sum(shapes.get(name) != found.get(name) for name in shapes.keys() | found.keys())
+            raise ValueError(
+                f"{self.files.state}: expected a state of these networks, {differ} tensors differ; take it away"
+            )
         self.task.module.load_state_dict(state["model"])
         self.followed = {int(epoch): list(value) for epoch, value in state.get("followed", {}).items()}
         self.made = int(state["update"])

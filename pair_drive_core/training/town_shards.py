@@ -29,6 +29,7 @@ from pair_drive_core.scene import Scene
 from pair_drive_core.scoring import Metric
 from pair_drive_core.town import SceneCutter, Town, TownSensors, TownSimulator, draw_daylight
 from pair_drive_core.town.data.displacement import Displacement, displaced, draw_displacement
+from pair_drive_core.town.data.scenes import KEY_FRAME_STEPS
 from pair_drive_core.training.town_samples import town_views
 from pair_drive_core.training.world_painting import paint_world, progress_of
 
@@ -110,14 +111,31 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class Moment:
-    """What is known of one moment."""
+    """What is known of one moment.
+
+    Attributes:
+        features: network inputs.
+        scene: for the metric.
+        before: the same vehicle a key frame (0.5 s) earlier; None where nobody asked or life had just begun.
+    """
 
     features: Features
     scene: Scene
+    before: Moment | None = None
 
 
-def moments_of_town(layout: int, life: int, config: MomentConfig, features: FeatureConfig) -> Iterator[Moment]:
-    """Moments of one town, spread over its life and its demonstrators; always the same."""
+def moments_of_town(
+    layout: int, life: int, config: MomentConfig, features: FeatureConfig, consecutive: bool = False
+) -> Iterator[Moment]:
+    """Moments of one town, spread over its life and its demonstrators; always the same.
+
+    Args:
+        layout: number of the town.
+        life: seed of its traffic.
+        config: which moments.
+        features: sizes of the network inputs.
+        consecutive: whether each comes with the moment before it, which is never displaced.
+    """
     rng = np.random.default_rng([layout, life, config.seed, 7])
     simulator = TownSimulator(Town.build(layout), life)
     simulator.run(config.simulated_s)
@@ -138,7 +156,12 @@ def moments_of_town(layout: int, life: int, config: MomentConfig, features: Feat
         with displaced(simulator, step, vehicle, displacement) if aside else nullcontext():
             shown = cutter.scene_at(step, vehicle) if aside else scene
             sensed = _sense(sensors, cutter, step, vehicle, features, width_px)
-        yield Moment(sensed, shown)
+        before: Moment | None = None
+        if consecutive and step - KEY_FRAME_STEPS in cutter.steps:
+            earlier = step - KEY_FRAME_STEPS
+            seen = _sense(sensors, cutter, earlier, vehicle, features, width_px)
+            before = Moment(seen, cutter.scene_at(earlier, vehicle))
+        yield Moment(sensed, shown, before)
         taken += 1
         if taken == config.scenes_a_town:
             return

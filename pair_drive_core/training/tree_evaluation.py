@@ -4,23 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pair_drive_core.models.bev_backbone import BevFeatures
+from pair_drive_core.models.features import Features
 from pair_drive_core.models.pair_model import JoinConfig, PairModel
 from pair_drive_core.models.reward_world_model import RewardFormula, head_names
 from pair_drive_core.policies.parallel import choose
+from pair_drive_core.scene import Scene
 from pair_drive_core.training.calibration import MARGINS
-from pair_drive_core.training.imagined import SeenSamples
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reward_source import RewardSource
 from pair_drive_core.training.samples import ordered_batches
-from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
 
 _RESAMPLES = 2000
+
+
+class SceneSamples(Protocol):
+    """Moments whose trees can be scored."""
+
+    @property
+    def human(self) -> Tensor:
+        """(S, 8, 3), the demonstrated trajectory, ego frame at t0; m, rad."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        ...
+
+    def features(self, index: Tensor) -> Features:
+        """Network inputs of some moments."""
+        ...
+
+    def scene(self, index: int) -> Scene:
+        """The scene of a moment."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,7 @@ class PlannerMeans:
 @torch.inference_mode()
 def grow_scenes(
     model: PairModel,
-    samples: ShardSamples | SeenSamples,
+    samples: SceneSamples,
     progress: Progress = silent,
     config: JoinConfig | None = None,
     reference: str = "imitation",
@@ -81,7 +103,7 @@ def grow_scenes(
 
     Args:
         model: both branches, in evaluation mode.
-        samples: whose scenes carry PDM-Closed's plan.
+        samples: moments; scenes without PDM-Closed's plan are given one.
         progress: is told of every batch.
         config: how the branches are joined.
         reference: what the trees grow around: "imitation" plans or the "human".

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pair_drive_core.training.loop import Course, Loop, Task
+from pair_drive_core.training.loop import Course, Loop, LoopFiles, Task
 from pair_drive_core.training.optimisation import OptimiserConfig
 
 
@@ -40,3 +40,12 @@ def test_without_an_average_the_weights_themselves_count():
     Loop(task, 0).run()
     assert torch.equal(task.module.weight, torch.ones(1, 1))
     assert not task.module.training
+
+
+def test_a_state_of_other_networks_is_refused_in_one_line(tmp_path):
+    files = LoopFiles(tmp_path / "jump.pt", save_every=1)
+    Loop(Jump(average=0.0), 0, files).run()
+    wider = Jump(average=0.0)
+    wider.module = nn.Linear(2, 1)
+    with pytest.raises(ValueError, match=r"jump.pt: expected a state of these networks, 2 tensors differ"):
+        Loop(wider, 0, files)
