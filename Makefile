@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ROS := source scripts/ros_env.sh
 
-.PHONY: help demo closed-loop soak lifecycle test setup build lint types tests train experiments experiments-smoke bench-score lock clean
+.PHONY: help demo closed-loop soak lifecycle test setup build lint types tests train experiments experiments-smoke bench bench-score lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ experiments: build  ## make the runs that docs/results/ lacks, write the table (
 
 experiments-smoke: build  ## every scheme end to end in tiny size: losses fall, rewards rise
 	@$(ROS) && OMP_NUM_THREADS=1 .venv/bin/pytest -q test/evaluation/test_experiments.py
+
+bench: build  ## where the time of a plan goes, eagerly and by each backend (ARGS="--models nano --growth")
+	@.venv/bin/python test/benchmark/bench_runtime.py $(ARGS)
 
 bench-score: build  ## scorer throughput: a table
 	@$(PYTHON) test/benchmark/bench_score.py

@@ -9,6 +9,7 @@ from pair_drive_core.driving.ego_odometry import TwistSource
 from pair_drive_core.driving.planner_health import HealthLimits
 from pair_drive_core.driving.planner_settings import Pictures, PlannerKind, PlannerSettings, settings_from_parameters
 from pair_drive_core.driving.sensor_feed import Extrinsics
+from pair_drive_core.policies.runtime.backends import Backend
 from pair_drive_ros.parameters import Parameter, ParameterValue
 
 _SETTINGS = PlannerSettings()
@@ -34,6 +35,12 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("planner", _SETTINGS.planner.value, "Which planner runs.", choices=tuple(k.value for k in PlannerKind)),
     Parameter("checkpoint", "", "File with the trained networks; empty for the one that comes with the package."),
     Parameter("device", _SETTINGS.device, "torch device of the networks, such as cpu or cuda:0."),
+    Parameter(
+        "backend",
+        _SETTINGS.backend.value,
+        "How the networks are computed; what is not there falls back to eager and says so.",
+        choices=tuple(kind.value for kind in Backend),
+    ),
     Parameter(
         "fallback_deceleration_mps2",
         _SETTINGS.fallback_deceleration_mps2,

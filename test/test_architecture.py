@@ -31,6 +31,7 @@ TOP = ""
 WINGS = {
     "datasets": [TOP, "maps", "navsim", "cache"],
     "town": ["streets", "traffic", "sensing", "data"],
+    "policies": [TOP, "runtime"],
 }
 """Each wing imports only those before it. A room's `__init__` may show what any wing offers; nothing imports it from
 inside the room."""

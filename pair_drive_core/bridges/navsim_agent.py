@@ -22,7 +22,7 @@ from pair_drive_core.bridges.navsim_input import from_navsim
 from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US
 from pair_drive_core.evaluation.empty_sweeps import EmptySweeps
 from pair_drive_core.planning import ConstantVelocityPlanner, Planner
-from pair_drive_core.policies.loading import load_planner
+from pair_drive_core.policies.runtime.loading import load_planner
 from pair_drive_core.scene import FRONT_CAMERAS, PLAN_INTERVAL_S, PLAN_STEPS
 
 _NOW = 3

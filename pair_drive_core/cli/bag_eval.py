@@ -24,6 +24,7 @@ from pair_drive_core.evaluation.bag_table import bag_table
 from pair_drive_core.evaluation.bag_writer import PlanWriter
 from pair_drive_core.evaluation.shadow_pictures import DisagreementBook
 from pair_drive_core.evaluation.shadow_report import write_shadow_report
+from pair_drive_core.policies.runtime.backends import Backend
 from pair_drive_core.scene import AgentInput
 from pair_drive_core.scoring import Metric
 
@@ -79,6 +80,7 @@ def bag_eval(
     metric: Annotated[Metric, typer.Option(help="v1: PDMS, v2: EPDMS.")] = Metric.V1,
     planner: Annotated[PlannerKind | None, typer.Option(help="Which planner; default: parallel.")] = None,
     device: Annotated[str | None, typer.Option(help="torch device; default: cpu.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="How the networks are computed; default: auto.")] = None,
     params: Annotated[Path | None, typer.Option(help="ROS 2 parameter file of the planner node.")] = None,
     topic: Annotated[
         list[str] | None, typer.Option(help="NAME:=/topic for a topic that is called otherwise; repeatable.")
@@ -92,6 +94,8 @@ def bag_eval(
         settings = replace(settings, planner=planner)
     if device is not None:
         settings = replace(settings, device=device)
+    if backend is not None:
+        settings = replace(settings, backend=backend)
     remaps = dict(parse_remap(text) for text in topic or [])
     options = ReplayOptions(remaps, command, route, parse_origin(route_origin), strict).validate()
     console = Console(stderr=True)

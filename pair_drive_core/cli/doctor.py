@@ -154,7 +154,7 @@ def kernel_check() -> Check:
 def checkpoint_check(path: Path | None) -> Check:
     """Whether trained networks load."""
     from pair_drive_core.models.checkpoint import CheckpointError, load_checkpoint
-    from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT
+    from pair_drive_core.policies.runtime.loading import SHIPPED_CHECKPOINT
 
     chosen = path or SHIPPED_CHECKPOINT
     try:

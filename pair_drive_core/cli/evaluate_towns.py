@@ -15,7 +15,7 @@ from rich.table import Table
 from pair_drive_core.evaluation.scene_rows import HUMAN_BAD_BELOW, TOTALS, Interval, RowTable, read_rows, write_rows
 from pair_drive_core.evaluation.town_agents import TownAgent
 from pair_drive_core.evaluation.town_scores import TownEvaluation, evaluate_towns
-from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT
+from pair_drive_core.policies.runtime.loading import SHIPPED_CHECKPOINT
 
 SHIPPED = "shipped"
 """What `--checkpoint` says for the package's own."""

@@ -18,6 +18,8 @@ from pair_drive_core.geometry import Polyline
 from pair_drive_core.planning.plan import Plan, PlanSource
 from pair_drive_core.planning.plan_memory import EarlierPlan, plan_after
 from pair_drive_core.planning.planner import ModestPlanner, Planner
+from pair_drive_core.policies.parallel import ParallelPlanner
+from pair_drive_core.policies.runtime.backends import BackendState, RuntimeNetworks
 from pair_drive_core.scene import AgentInput, EgoStatus, SceneError
 
 JUMP_HORIZON_S = 2.0
@@ -99,6 +101,12 @@ class GuardedPlanner:
     def least_picture_rows(self) -> int:
         """Rows of a picture that the planner inside can do with; 0 if it wants all there are."""
         return self._planner.least_picture_rows if isinstance(self._planner, ModestPlanner) else 0
+
+    @property
+    def backend(self) -> BackendState | None:
+        """What computes the planner's networks; None for planners without any."""
+        networks = self._planner.networks if isinstance(self._planner, ParallelPlanner) else None
+        return networks.state if isinstance(networks, RuntimeNetworks) else None
 
     def replace(self, planner: Planner) -> None:
         """Take another planner from the next plan on; what is known of the last path stays."""

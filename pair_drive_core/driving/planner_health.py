@@ -18,6 +18,7 @@ from pair_drive_core.driving.mount_check import MountFinding
 from pair_drive_core.driving.sensor_feed import SensorFeed
 from pair_drive_core.driving.synchronizer import ACCELERATION, COMMAND, LIDAR, ODOMETRY
 from pair_drive_core.planning.plan import PlanSource
+from pair_drive_core.policies.runtime.backends import BackendState
 
 _TOLD_S = 1.0
 """How long something that has happened in a moment is told."""
@@ -271,6 +272,14 @@ def synchronizer_finding(feed: SensorFeed, health: PlannerHealth, worker: Worker
         f"sync.camera_tolerance_s = {limit_s}: cameras that run freely need half their period"
     )
     return Finding("synchronizer", Level.WARN, reason, values)
+
+
+def backend_finding(state: BackendState) -> Finding:
+    """What computes the networks, and what was lost where it is not what was wanted."""
+    values: dict[str, object] = {"wanted": state.wanted, "used": state.used, "fallbacks": state.fallbacks}
+    if state.lost:
+        return Finding("backend", Level.WARN, f"{state.used} instead of {state.wanted}: {state.lost}", values)
+    return Finding("backend", Level.OK, state.used, values)
 
 
 def planner_finding(health: PlannerHealth, name: str, skew_s: dict[str, float]) -> Finding:

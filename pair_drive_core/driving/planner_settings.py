@@ -23,7 +23,8 @@ from pair_drive_core.driving.world_look import LookLimits
 from pair_drive_core.models.configuration import ConfigurationError, config_from_mapping
 from pair_drive_core.planning.constant_velocity import ConstantVelocityPlanner
 from pair_drive_core.planning.planner import Planner
-from pair_drive_core.policies.loading import SHIPPED_CHECKPOINT, load_planner
+from pair_drive_core.policies.runtime.backends import Backend
+from pair_drive_core.policies.runtime.loading import SHIPPED_CHECKPOINT, load_planner
 
 _PARAMETERS_KEY = "ros__parameters"
 _MAX_PARAMETER_FILE = 2**20
@@ -82,6 +83,7 @@ class PlannerSettings:
         planner: which planner runs.
         checkpoint: file with the trained networks; empty for the one that comes with the package.
         device: torch device of the networks.
+        backend: how the networks are computed.
         fallback_deceleration_mps2: of the comfortable stop.
         extrinsics: whether the sensors' places come from `mount` or from transforms.
         base_frame: name of the ego frame in the transforms.
@@ -96,6 +98,7 @@ class PlannerSettings:
     planner: PlannerKind = PlannerKind.PARALLEL
     checkpoint: str = ""
     device: str = "cpu"
+    backend: Backend = Backend.AUTO
     fallback_deceleration_mps2: float = 2.0
     extrinsics: Extrinsics = Extrinsics.PARAMETERS
     base_frame: str = "base_link"
@@ -181,7 +184,7 @@ class PlannerSettings:
         if self.planner is PlannerKind.CONSTANT_VELOCITY:
             return ConstantVelocityPlanner()
         path = Path(self.checkpoint) if self.checkpoint else SHIPPED_CHECKPOINT
-        return load_planner(path, torch.device(self.device))
+        return load_planner(path, torch.device(self.device), backend=self.backend)
 
 
 def settings_from_parameters(parameters: Mapping[str, Any]) -> PlannerSettings:

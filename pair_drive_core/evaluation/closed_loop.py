@@ -26,7 +26,7 @@ from pair_drive_core.evaluation.town_drive import TownDrive, human_progress_m
 from pair_drive_core.geometry import compose_se2
 from pair_drive_core.planning.plan_memory import EarlierPlan, plan_after
 from pair_drive_core.planning.planner import Planner
-from pair_drive_core.policies.loading import load_planner
+from pair_drive_core.policies.runtime.loading import load_planner
 from pair_drive_core.scene import PLAN_INTERVAL_S, PLAN_STEPS, AgentInput
 from pair_drive_core.simulation.plan_follower import TimedPlan
 from pair_drive_core.town import STEP_S

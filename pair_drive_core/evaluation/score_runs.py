@@ -26,7 +26,7 @@ from pair_drive_core.evaluation.planner_scores import ScoreTable
 from pair_drive_core.evaluation.scene_sources import NavsimSource, SceneSource, skip_into
 from pair_drive_core.evaluation.score_settings import ScoreSettings
 from pair_drive_core.planning import ConstantVelocityPlanner, Planner
-from pair_drive_core.policies.loading import load_planner
+from pair_drive_core.policies.runtime.loading import load_planner
 from pair_drive_core.scene import SceneError
 
 _SCENES_AT_ONCE = 64

@@ -36,7 +36,7 @@ class TrajectoryEncoder(nn.Module):
         poses = functional.pad(poses, (0, 0, 1, 0))
         xy, heading = poses[..., :2], poses[..., 2]
         speed = (xy[..., 1:, :] - xy[..., :-1, :]).norm(dim=-1) / PLAN_INTERVAL_S
-        step, gain = functional.pad(speed, (1, 0)), functional.pad(speed.diff(dim=-1), (2, 0))
+        step, gain = functional.pad(speed, (1, 0)), functional.pad(speed[..., 1:] - speed[..., :-1], (2, 0))
         motion = torch.stack((heading.cos(), heading.sin(), step / 10.0, gain), dim=-1)
         points = footprint_points(poses).flatten(2, 3)
         under = sample_bev(bev_map, points, self.range_m, self.ahead_m).reshape(*poses.shape[:3], -1)

@@ -178,6 +178,6 @@ def _motion(poses: Tensor, speed: Tensor, substeps: int) -> Tensor:
     interval_s = PLAN_INTERVAL_S / substeps
     before = torch.cat((speed[..., :1], speed[..., :-1]), dim=-1)
     heading = functional.pad(poses[..., 2], (1, 0))
-    turn = wrap_angle(heading.diff(dim=-1)) / interval_s
+    turn = wrap_angle(heading[..., 1:] - heading[..., :-1]) / interval_s
     gain = (speed - before) / PLAN_INTERVAL_S
     return torch.stack((speed / 10.0, gain / 4.0, turn, turn * speed / 4.0), dim=-1)

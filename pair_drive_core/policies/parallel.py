@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -42,12 +44,79 @@ class ParallelChoice:
     chosen: Tensor
 
 
+class Networks(Protocol):
+    """Everything that a plan asks networks for; `runtime` has several ways to compute it."""
+
+    @property
+    def backend(self) -> str:
+        """Which way it is."""
+        ...
+
+    def look(self, features: Features) -> tuple[BevFeatures, Tensor]:
+        """The reinforcement branch's F_BEV and the imitation branch's plans, (B, 8, 3)."""
+        ...
+
+    def judge(self, bev: BevFeatures, poses: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """The tree's policy at all nodes of a level; see `TreePolicy`."""
+        ...
+
+    def predict(self, bev: BevFeatures, poses: Tensor) -> PredictedReward:
+        """The reward world model of all leaves; see `RewardWorldModel`."""
+        ...
+
+
+class EagerNetworks:
+    """The model's own networks, in float32, operation by operation."""
+
+    def __init__(self, model: PairModel) -> None:
+        self.model = model
+        self._one_backbone = backbones_are_equal(model)
+
+    @property
+    def backend(self) -> str:
+        """See `Networks`."""
+        return "eager"
+
+    def look(self, features: Features) -> tuple[BevFeatures, Tensor]:
+        """See `Networks`; equal backbones look once."""
+        imitation = self.model.imitation
+        bev = self.model.reinforcement.backbone(features)
+        if self._one_backbone and isinstance(imitation, TransFuser):
+            return bev, imitation.decode(bev)
+        return bev, imitation(features)
+
+    def judge(self, bev: BevFeatures, poses: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Networks`."""
+        judged: tuple[Tensor, Tensor] = self.model.reinforcement.sampler.policy(bev, poses, level)
+        return judged
+
+    def predict(self, bev: BevFeatures, poses: Tensor) -> PredictedReward:
+        """See `Networks`."""
+        return self.model.reinforcement.reward.predict(bev, poses)
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Where the time of a plan went, s.
+
+    Attributes:
+        features: from readings to network inputs.
+        look: backbones and imitation plan.
+        choose: tree, scores of the leaves, choice.
+    """
+
+    features: float
+    look: float
+    choose: float
+
+
 def choose(
     branch: ReinforcementBranch,
     bev: BevFeatures,
     reference: Tensor,
     config: JoinConfig,
     previous: Tensor | None = None,
+    networks: Networks | None = None,
 ) -> ParallelChoice:
     """Grow trees around references, score their leaves with the reward world model and take the best.
 
@@ -58,12 +127,16 @@ def choose(
         config: how to join.
         previous: (B, 8, 3), the plans before in today's ego frames; None where there are none. They count only with
             `config.change_cost` above 0.
+        networks: computes what the branch's networks say in another way; None asks them themselves.
     """
+    predict = branch.reward.predict if networks is None else networks.predict
 
     def value(poses: Tensor) -> Tensor:
-        return branch.reward.predict(bev, poses).reward
+        return predict(bev, poses).reward
 
-    growth = Growth(value=value if config.value_weight > 0.0 else None, value_weight=config.value_weight)
+    valued = value if config.value_weight > 0.0 else None
+    policy = None if networks is None else networks.judge
+    growth = Growth(value=valued, value_weight=config.value_weight, policy=policy)
     tree = branch.sampler.sample(bev, reference, growth, config.group_size)
     nothing = torch.zeros_like(tree.log_prob[:, :1])
     leaves, log_prob = tree.leaves, torch.cat((nothing, tree.log_prob), dim=1)
@@ -71,7 +144,7 @@ def choose(
         previous = None
     if previous is not None:
         leaves, log_prob = torch.cat((leaves, previous.unsqueeze(1)), dim=1), torch.cat((log_prob, nothing), dim=1)
-    predicted = branch.reward.predict(bev, leaves)
+    predicted = predict(bev, leaves)
     merit = predicted.reward.clone()
     merit[:, 0] += config.margin
     if previous is not None:
@@ -113,11 +186,15 @@ class ParallelPlanner:
         model: PairModel,
         device: torch.device | None = None,
         config: JoinConfig | None = None,
+        networks: Networks | None = None,
     ) -> None:
+        """`networks`: of this model; None takes its own."""
         self.device = device or torch.device("cpu")
         self.model = model.to(self.device).eval()
         self.config = config or model.config.join
-        self._one_backbone = backbones_are_equal(model)
+        self.networks: Networks = networks or EagerNetworks(self.model)
+        self.stages: StageTimes | None = None
+        """Of the newest plan."""
 
     @property
     def name(self) -> str:
@@ -140,18 +217,16 @@ class ParallelPlanner:
 
     @torch.inference_mode()
     def _plan(self, agent_input: AgentInput, previous: Tensor | None) -> Plan:
+        started = time.perf_counter()
         features = build_features(agent_input, self.model.config.features).to(self.device)
-        branch = self.model.reinforcement
-        bev = branch.backbone(features)
-        imitation = self.model.imitation
-        if self._one_backbone and isinstance(imitation, TransFuser):
-            reference = imitation.decode(bev)
-        else:
-            reference = imitation(features)
+        built = time.perf_counter()
+        bev, reference = self.networks.look(features)
+        looked = time.perf_counter()
         before = None if previous is None else previous.to(reference).unsqueeze(0)
-        choice = choose(branch, bev, reference, self.config, before)
+        choice = choose(self.model.reinforcement, bev, reference, self.config, before, self.networks)
         candidates = self._candidates(choice)
         index = int(choice.chosen[0])
+        self.stages = StageTimes(built - started, looked - built, time.perf_counter() - looked)
         return Plan(
             candidates.poses[index],
             PlanSource.IMITATION if index == candidates.imitation_index else PlanSource.REINFORCEMENT,

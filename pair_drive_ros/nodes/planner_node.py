@@ -32,6 +32,7 @@ from pair_drive_core.driving.mount_check import MountCheck
 from pair_drive_core.driving.planner_health import (
     PlannerHealth,
     WorkerState,
+    backend_finding,
     input_findings,
     mounts_finding,
     output_finding,
@@ -468,6 +469,7 @@ class PlannerNode(LifecycleNode):  # type: ignore[misc]
             findings.append(mounts_finding(self._mount_check.findings))
             findings.append(synchronizer_finding(feed, health, worker))
             findings.append(planner_finding(health, planner.name, self._skew_s))
+            findings += [backend_finding(state) for state in [planner.backend] if state is not None]
             findings.append(output_finding(health, worker, now_us, *limits))
             self._tell_console(findings)
         self._diagnostics.publish(to_diagnostics(ros_message, findings, self.get_fully_qualified_name(), now_us))
