@@ -55,6 +55,7 @@ setup(
     extras_require={
         "train": requirements("train"),
         "cuda": ["torch!=2.13.0+cpu"],
+        "onnx": requirements("onnx"),
         "ray": ["ray>=2.9"],
         "parquet": ["pyarrow>=15"],
     },

@@ -38,7 +38,7 @@ SETTINGS_PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "backend",
         _SETTINGS.backend.value,
-        "How the networks are computed; what is not there falls back to eager and says so.",
+        "How the networks are computed; auto: by onnxruntime where `pair-drive export` has written graphs, else eager.",
         choices=tuple(kind.value for kind in Backend),
     ),
     Parameter(

@@ -14,7 +14,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "requirements"
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
-        sources = [argument for name in ("base.in", "train.in", "dev.in") for argument in ("-r", str(FOLDER / name))]
+        names = ("base.in", "train.in", "onnx.in", "dev.in")
+        sources = [argument for name in names for argument in ("-r", str(FOLDER / name))]
         resolve = ["install", "--quiet", "--dry-run", "--ignore-installed", "--report", str(report)]
         subprocess.run([sys.executable, "-m", "pip", *resolve, *sources], check=True)
         resolved = json.loads(report.read_text(encoding="utf-8"))["install"]

@@ -20,6 +20,14 @@ def _require_ros():
         )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """Graphs that somebody has exported on this machine say nothing about the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAIR_DRIVE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def ros_domain(monkeypatch):
     """A ROS domain of the test's own, on the loopback interface only; child processes inherit it."""

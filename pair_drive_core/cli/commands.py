@@ -64,6 +64,11 @@ COMMANDS = {
         "calibrate",
         "Find how sure the reward model must be to overrule a plan, the policy's or a human's; write a checkpoint.",
     ),
+    "export": Registration(
+        "export",
+        "export",
+        "Write the networks of a checkpoint as ONNX or .pt2 files and compare what they compute with torch.",
+    ),
     "cache": Registration("cache", "app", "Build and check caches of NAVSIM scenes."),
     "navsim": Registration("navsim", "app", "Write data sets that the official NAVSIM devkit reads."),
     "town": Registration("town", "app", "The synthetic city: make scenes, look at them, count what they hold."),

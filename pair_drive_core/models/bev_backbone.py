@@ -120,8 +120,8 @@ class FusionStage(nn.Module):
 
     def forward(self, camera: Tensor, lidar: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) and (B, C, h, w) to the same shapes."""
-        cells_camera = functional.adaptive_avg_pool2d(camera, self.camera_anchors).flatten(2)
-        cells_lidar = functional.adaptive_avg_pool2d(lidar, self.lidar_anchors).flatten(2)
+        cells_camera = _pooled(camera, self.camera_anchors).flatten(2)
+        cells_lidar = _pooled(lidar, self.lidar_anchors).flatten(2)
         tokens = torch.cat((cells_camera, cells_lidar), dim=2).transpose(1, 2) + self.position
         fused = self.transformer(tokens).transpose(1, 2)
         split = cells_camera.shape[2]
@@ -224,7 +224,7 @@ class BevBackbone(nn.Module):
         for camera_stage, lidar_stage, fuse in stages:
             camera, lidar = fuse(camera_stage(camera), lidar_stage(lidar))
             levels.append(lidar)
-        cells = functional.adaptive_avg_pool2d(levels[-1], self.anchors).flatten(2).transpose(1, 2)
+        cells = _pooled(levels[-1], self.anchors).flatten(2).transpose(1, 2)
         status = self.status_token(features.status * self.status_scale).unsqueeze(1)
         tokens = torch.cat((self.to_token(cells), status), dim=1) + self.position
         bev = BevFeatures(self._pyramid(levels), tokens, features.status)
@@ -263,6 +263,14 @@ class BevBackbone(nn.Module):
             total = here if total is None else here + functional.interpolate(total, here.shape[2:], mode="bilinear")
         assert total is not None
         return functional.relu(self.smooth(functional.relu(total)))
+
+
+def _pooled(image: Tensor, cells: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) averaged over an even grid of cells, (B, C, *cells)."""
+    sizes = [int(side) for side in image.shape[2:]]
+    if any(size % count for size, count in zip(sizes, cells, strict=True)):
+        return functional.adaptive_avg_pool2d(image, cells)
+    return functional.avg_pool2d(image, (sizes[0] // cells[0], sizes[1] // cells[1]))
 
 
 def _spread(cells: Tensor, anchors: tuple[int, int], like: Tensor) -> Tensor:

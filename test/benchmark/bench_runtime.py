@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where the time of one plan goes, eagerly and by each backend, in the same run: `make bench` or
 
-python test/benchmark/bench_runtime.py [--models nano r34] [--backends eager] [--repeat 40] [--threads 1]
+python test/benchmark/bench_runtime.py [--models nano r34] [--backends eager onnx] [--repeat 40] [--threads 1]
 [--growth]
 
 Inputs are made up, so nothing is decoded: a plan's time here is the networks', the tree's and the choice's. r34 are the
@@ -16,35 +16,24 @@ import argparse
 import os
 import platform
 import resource
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from pair_drive_core.models import PairConfig, PairModel, load_checkpoint
-from pair_drive_core.models.features import STATUS_SIZE, Features
+from pair_drive_core.models.features import Features
 from pair_drive_core.policies import SHIPPED_CHECKPOINT, choose
 from pair_drive_core.policies.parallel import EagerNetworks
 from pair_drive_core.policies.runtime.backends import Backend, RuntimeNetworks
+from pair_drive_core.policies.runtime.graphs import example_features
 
 LEAVES = (7, 15, 31, 63, 127)
 BATCHES = (1, 4, 16)
 R34_LEAVES = 31
-
-
-def example_features(model):
-    """Made-up inputs of one moment, of the model's sizes."""
-    config, generator = model.config.features, torch.Generator().manual_seed(0)
-    side = (config.lidar_size_px, config.lidar_size_px)
-    status = torch.zeros(1, STATUS_SIZE)
-    status[0, 1], status[0, 4] = 1.0, 8.0
-    return Features(
-        torch.rand(1, 3, config.image_height_px, config.image_width_px, generator=generator),
-        torch.rand(1, 1 + len(config.lidar_past_s), *side, generator=generator),
-        torch.rand(1, 3 if config.ground_image else 0, *side, generator=generator),
-        status,
-    )
 
 
 class Timed:
@@ -115,12 +104,14 @@ def ratios(found, against, stage, whole="whole"):
             print(f"ratio {name} / {against} {stage}: wall {wall:.2f}, CPU {cpu:.2f}")
 
 
-def measure(label, model, options, leaves=None):
+def measure(label, model, options, scratch, leaves=None):
     join = replace(model.config.join, group_size=leaves) if leaves else model.config.join
     features = example_features(model)
+    device = torch.device("cpu")
     ways, fallen = {}, []
     for backend in options.backends:
-        networks = RuntimeNetworks(model, Backend(backend))
+        folder = scratch / label
+        networks = RuntimeNetworks(model, device, Backend(backend), folder, options.threads)
         if networks.state.lost:
             fallen.append(f"{backend}: {networks.state.lost}")
             continue
@@ -144,13 +135,13 @@ def least_cpu_ms(model, networks, features, join, stage, repeat=3):
     return 1e3 * spent[""][stage][:, 1].min()
 
 
-def growth(model, options):
+def growth(model, options, scratch):
     """How a whole plan grows with leaves and with the picture, and evaluation with the batch."""
     features, join = example_features(model), model.config.join
     eager = EagerNetworks(model)
     print("\nleaves: whole plan, least CPU ms")
     for backend in options.backends:
-        networks = RuntimeNetworks(model, Backend(backend))
+        networks = RuntimeNetworks(model, torch.device("cpu"), Backend(backend), scratch / "nano", options.threads)
         sized = {leaves: replace(join, group_size=leaves) for leaves in LEAVES}
         row = [f"{n}: {least_cpu_ms(model, networks, features, j, 'whole'):.1f}" for n, j in sized.items()]
         print(f"  {backend}: " + ", ".join(row))
@@ -169,7 +160,7 @@ def growth(model, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", nargs="+", choices=("nano", "r34"), default=["nano", "r34"])
-    parser.add_argument("--backends", nargs="+", choices=[b.value for b in Backend], default=["eager"])
+    parser.add_argument("--backends", nargs="+", choices=[b.value for b in Backend], default=["eager", "onnx"])
     parser.add_argument("--repeat", type=int, default=40)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--growth", action="store_true")
@@ -179,13 +170,15 @@ def main():
     capability = torch.backends.cpu.get_cpu_capability()
     print(f"{platform.processor() or platform.machine()} {capability}, {os.cpu_count()} cores, load {load:.1f}")
     print(f"torch {torch.__version__}, {options.threads} threads, batch 1, float32, {options.repeat} plans each")
-    for label in options.models:
-        torch.manual_seed(0)
-        nano = label == "nano"
-        model = load_checkpoint(SHIPPED_CHECKPOINT).model if nano else PairModel(PairConfig()).eval()
-        measure(label, model, options, None if nano else R34_LEAVES)
-        if nano and options.growth:
-            growth(model, options)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        for label in options.models:
+            torch.manual_seed(0)
+            nano = label == "nano"
+            model = load_checkpoint(SHIPPED_CHECKPOINT).model if nano else PairModel(PairConfig()).eval()
+            measure(label, model, options, scratch, None if nano else R34_LEAVES)
+            if nano and options.growth:
+                growth(model, options, scratch)
     print(f"\nmost memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

@@ -1,1 +1,1 @@
-"""Several ways to compute what the networks say: operation by operation, or by whatever is faster and agrees."""
+"""Several ways to compute what the networks say: operation by operation, or as exported graphs."""

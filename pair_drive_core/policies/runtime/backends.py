@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from pair_drive_core.models.bev_backbone import BevFeatures
@@ -14,6 +17,9 @@ from pair_drive_core.models.pair_model import PairModel
 from pair_drive_core.models.reward_world_model import PredictedReward
 from pair_drive_core.policies.parallel import EagerNetworks, Networks
 from pair_drive_core.policies.runtime.errors import BackendError
+from pair_drive_core.policies.runtime.graphs import UnsupportedModelError
+from pair_drive_core.policies.runtime.onnx_export import export_onnx, model_digest
+from pair_drive_core.policies.runtime.onnx_networks import OnnxNetworks
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,15 +28,15 @@ class Backend(str, Enum):
     """How the networks are computed."""
 
     AUTO = "auto"
-    """The fastest that is there and agrees with `eager`: so far `eager`."""
+    """By onnxruntime where it is installed and `pair-drive export` has written the model's graphs, else eagerly."""
     EAGER = "eager"
     """Operation by operation; what all others are compared with."""
     ONNX = "onnx"
-    """By onnxruntime; not there yet: falls back."""
+    """By onnxruntime; graphs that are not there are exported first."""
     TENSORRT = "tensorrt"
-    """By engines on a GPU; not there yet: falls back."""
+    """By engines on a GPU; not implemented: falls back."""
     COMPILED = "compiled"
-    """By code that a compiler made; not there yet: falls back."""
+    """By code that a compiler made; not implemented: falls back."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +56,45 @@ class BackendState:
     fallbacks: int = 0
 
 
+def cache_root() -> Path:
+    """Where graphs are kept across starts: in PAIR_DRIVE_CACHE, else in `pair_drive` of the user's cache folder."""
+    own, base = os.environ.get("PAIR_DRIVE_CACHE", ""), os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(own) if own else (Path(base) if base else Path.home() / ".cache") / "pair_drive"
+    return folder / "graphs"
+
+
+def graphs_folder(model: PairModel) -> Path:
+    """Where the graphs of a model are kept."""
+    return cache_root() / model_digest(model)
+
+
 class RuntimeNetworks:
     """Networks that go on eagerly where a faster backend is missing, does not fit or fails; said once, counted.
 
     Args:
         model: in evaluation mode.
+        device: where it is.
         wanted: which backend.
-        fast: computes for one moment in another way than eagerly; None where there is no such way.
+        folder: of the exported graphs; None takes the cache's.
+        threads: of a backend that has threads of its own; None takes torch's.
     """
 
-    def __init__(self, model: PairModel, wanted: Backend = Backend.AUTO, fast: Networks | None = None) -> None:
+    def __init__(
+        self,
+        model: PairModel,
+        device: torch.device,
+        wanted: Backend = Backend.AUTO,
+        folder: Path | None = None,
+        threads: int | None = None,
+    ) -> None:
         self._eager = EagerNetworks(model)
-        self._fast = fast
-        self._wanted = wanted
+        self._fast: Networks | None = None
+        self._wanted, self._device = wanted, device
         self._lost, self._fallbacks = "", 0
-        if fast is None and wanted not in (Backend.AUTO, Backend.EAGER):
-            self._lose(BackendError(f"backend {wanted.value!r} is not there; available: auto, eager"))
+        try:
+            self._fast = self._open(model, folder, threads or torch.get_num_threads())
+        except (BackendError, UnsupportedModelError) as error:
+            self._lose(error)
 
     @property
     def backend(self) -> str:
@@ -103,6 +132,27 @@ class RuntimeNetworks:
             except BackendError as error:
                 self._lose(error)
         return self._eager.predict(bev, poses)
+
+    def _open(self, model: PairModel, folder: Path | None, threads: int) -> Networks | None:
+        """The backend that is wanted; None is eager."""
+        if self._wanted is Backend.EAGER:
+            return None
+        if self._wanted in (Backend.TENSORRT, Backend.COMPILED):
+            raise BackendError(f"backend {self._wanted.value!r} is not there; available: auto, eager, onnx")
+        if self._device.type != "cpu":
+            if self._wanted is Backend.AUTO:
+                return None
+            raise BackendError(f"backend 'onnx' computes on the CPU, got device {self._device}")
+        digest = model_digest(model)
+        place = folder or cache_root() / digest
+        try:
+            return OnnxNetworks(place, digest, threads)
+        except FileNotFoundError:
+            if self._wanted is Backend.AUTO:
+                _LOG.info("planning eagerly: no graphs in %s; `pair-drive export` writes them", place)
+                return None
+        export_onnx(model, place)
+        return OnnxNetworks(place, digest, threads)
 
     def _lose(self, error: Exception) -> None:
         """Go on eagerly; the first time say what was lost."""

@@ -35,4 +35,4 @@ def load_planner(
     """
     place = torch.device(device)
     model = load_checkpoint(Path(checkpoint)).model.to(place)
-    return ParallelPlanner(model, place, config, RuntimeNetworks(model, backend))
+    return ParallelPlanner(model, place, config, RuntimeNetworks(model, place, backend))
