@@ -125,8 +125,9 @@ class Scorer:
             DatasetError: naming a sensor file that is torn, unless such scenes are skipped.
             FileNotFoundError: naming a sensor file that is not there, unless such scenes are skipped.
         """
-        entries, references, answers = [], [], []
-        for entry, reference in self._referenced(batch):
+        known, ground = self._referenced(batch)
+        entries, references, answers, places = [], [], [], []
+        for place, (entry, reference) in enumerate(known):
             try:
                 answer: dict[str, Answer] = {}
                 for contestant in self._contestants:
@@ -136,6 +137,7 @@ class Scorer:
                     raise
                 self.skipped.append(SkippedBenchmarkScene(entry.scene.token, str(error)))
                 continue
+            places.append(place)
             entries.append(entry)
             references.append(reference)
             answers.append(answer)
@@ -148,23 +150,41 @@ class Scorer:
         for name in names:
             self.tables.setdefault(name, ScoreTable(name, self.settings))
         if self.settings.traffic.policy() is None:
-            self._score_replayed(entries, torch.stack(references), names, answers)
+            if ground is None:
+                ground = self._prepared(entries)
+            elif len(places) < len(known):
+                ground = ground.select(places)
+            self._score_replayed(entries, ground.with_reference(torch.stack(references)), names, answers)
         else:
             self._score_in_traffic(entries, references, names, answers)
         self.scenes += len(entries)
 
-    def _referenced(self, batch: list[BenchmarkScene]) -> list[tuple[BenchmarkScene, Tensor]]:
-        """Scenes with PDM-Closed's poses: their own where they bring them, as official metric caches do."""
-        bare = [entry.scene for entry in batch if entry.scene.reference is None]
+    def _referenced(
+        self, batch: list[BenchmarkScene]
+    ) -> tuple[list[tuple[BenchmarkScene, Tensor]], PreparedScenes | None]:
+        """Scenes with PDM-Closed's poses: their own where they bring them, as official metric caches do.
+
+        Returns:
+            Scenes and poses; and the scenes prepared for replayed traffic, None where they are not.
+        """
+        bare = [i for i, entry in enumerate(batch) if entry.scene.reference is None]
+        scenes = [batch[i].scene for i in bare]
         try:
-            planned: Iterator[Tensor] = iter(pdm_references(bare, self.settings.metric) if bare else ())
+            ground = self._prepared(batch) if self.settings.traffic.policy() is None else None
+            part = ground if ground is None or len(bare) == len(batch) else ground.select(bare)
+            planned: Iterator[Tensor] = iter(
+                pdm_references(scenes, self.settings.metric, prepared=part) if scenes else ()
+            )
             own = (entry.scene.reference for entry in batch)
-            return [(e, next(planned) if given is None else given) for e, given in zip(batch, own, strict=True)]
+            return [(e, next(planned) if given is None else given) for e, given in zip(batch, own, strict=True)], ground
         except SceneError:
             if self.skipped is None:
                 raise
         alone = ((e, self._reference(e) if e.scene.reference is None else e.scene.reference) for e in batch)
-        return [(entry, reference) for entry, reference in alone if reference is not None]
+        return [(entry, reference) for entry, reference in alone if reference is not None], None
+
+    def _prepared(self, batch: list[BenchmarkScene]) -> PreparedScenes:
+        return prepare_scenes([entry.scene for entry in batch], self.settings.metric, torch.float64)
 
     def _reference(self, entry: BenchmarkScene) -> Tensor | None:
         try:
@@ -177,13 +197,11 @@ class Scorer:
     def _score_replayed(
         self,
         entries: list[BenchmarkScene],
-        references: Tensor,
+        prepared: PreparedScenes,
         names: list[str],
         answers: list[dict[str, Answer]],
     ) -> None:
         settings = self.settings
-        prepared = prepare_scenes([entry.scene for entry in entries], settings.metric, torch.float64)
-        prepared = prepared.with_reference(references)
         scored: dict[tuple[int, int], tuple[Tensor, PdmScores]] = {}
         for interval_s, poses in _by_sampling(names, answers):
             judged = score(

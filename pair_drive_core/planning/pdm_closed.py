@@ -21,6 +21,7 @@ from pair_drive_core.scoring.candidates import CandidateKind
 from pair_drive_core.scoring.formula import total_score
 from pair_drive_core.scoring.metric import Metric
 from pair_drive_core.scoring.preparation import prepare_scenes
+from pair_drive_core.scoring.prepared import PreparedScenes
 from pair_drive_core.scoring.progress import ego_progress
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS, STEP_S
 
@@ -56,6 +57,7 @@ def propose(
     config: PdmClosedConfig | None = None,
     limits_mps: Sequence[float | None] | None = None,
     backend: Backend = "auto",
+    prepared: PreparedScenes | None = None,
 ) -> list[Proposals]:
     """Drive and score all proposals of several scenes (official `PDMClosedPlanner`).
 
@@ -72,6 +74,8 @@ def propose(
         limits_mps: speed limits, one a scene; taken from `Scene.lanes` by default. Where none is known
             `config.driver.desired_speed_mps` stands in, as in the official code.
         backend: who computes; "torch" also avoids the compiled unrolling of proposals.
+        prepared: the scenes as the caller has prepared them for scoring, in float64 on the CPU, so that maps are
+            validated and packed once.
 
     Raises:
         SceneError: naming the scene and the part at fault, e.g. a centre line without length.
@@ -84,7 +88,8 @@ def propose(
     forecasts, origins, driven = [], [], []
     for i, scene in enumerate(scenes):
         try:
-            scene.validate()
+            if prepared is None:
+                scene.validate()
             limit = speed_limit(scene) if limits_mps is None else limits_mps[i]
             forecasts.append(forecast_objects(scene))
             paths, poses = drive_proposals(scene, forecasts[-1], limit, config, native=backend != "torch")
@@ -94,9 +99,9 @@ def propose(
         driven.append(torch.from_numpy(poses))
     frozen = [_frozen(scene) for scene in scenes]
     relevant = [forecast.relevant for forecast in forecasts]
-    prepared = prepare_scenes(frozen, metric, torch.float64, tracks=relevant, validated=True)
+    foreseen = prepare_scenes(frozen, metric, torch.float64, tracks=relevant, validated=True, ground=prepared)
     local = torch.stack(driven)
-    judged = sub_scores_of(prepared, local, CandidateKind.PATHS, backend)
+    judged = sub_scores_of(foreseen, local, CandidateKind.PATHS, backend)
     best_m = (judged.progress_m * judged.multiplier).amax(1, keepdim=True)
     sub = judged.columns(ego_progress(judged.progress_m, judged.multiplier, best_m, metric))
     total = total_score(sub, metric)
@@ -110,6 +115,7 @@ def pdm_references(
     metric: Metric = Metric.V2,
     config: PdmClosedConfig | None = None,
     limits_mps: Sequence[float | None] | None = None,
+    prepared: PreparedScenes | None = None,
 ) -> Tensor:
     """The metric's reference in several scenes: PDM-Closed's best proposal at the official sampling times.
 
@@ -118,6 +124,7 @@ def pdm_references(
         metric: see `propose`.
         config: see `propose`.
         limits_mps: see `propose`.
+        prepared: see `propose`.
 
     Returns:
         (S, 41, 3) float64, global poses of the rear axle, not simulated.
@@ -125,7 +132,7 @@ def pdm_references(
     Raises:
         SceneError: see `propose`.
     """
-    proposals = propose(scenes, metric, config, limits_mps)
+    proposals = propose(scenes, metric, config, limits_mps, prepared=prepared)
     return torch.stack([sampled_reference(s.time_us, p.poses[p.best]) for s, p in zip(scenes, proposals, strict=True)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ FORECAST_STEPS = 51
 """10 Hz rows of the forecast: the 4 s of a proposal and 1 s to look ahead."""
 HOLD_STEPS = 2
 """The forecast moves every second step only (official `observation_sample_res`)."""
+_TIMES_S = np.arange(FORECAST_STEPS) // HOLD_STEPS * HOLD_STEPS * 0.1
 RADIUS_M = 100.0
 """Objects whose centre is farther from the ego's are not seen."""
 NEAREST_COUNTS = {ObjectType.VEHICLE: 50, ObjectType.PEDESTRIAN: 25, ObjectType.BICYCLE: 10}
@@ -49,32 +51,31 @@ def forecast_objects(scene: Scene) -> Forecast:
     vehicles, pedestrians, bicycles, each from near to far.
     """
     now = objects_at_start(scene)
-    position = now.states[0, :, :2].double()
-    pose = scene.ego.pose.double()
-    center = pose[:2] + scene.vehicle.rear_axle_to_center_m * torch.stack((pose[2].cos(), pose[2].sin()))
-    distance = (position - center).norm(dim=-1)
-    static = (~now.is_agent).nonzero()[:, 0]
+    states, types = now.states[0].double().numpy(), now.types.numpy()
+    pose = scene.ego.pose.double().numpy()
+    center = pose[:2] + scene.vehicle.rear_axle_to_center_m * np.array([np.cos(pose[2]), np.sin(pose[2])])
+    distance = np.sqrt(((states[:, :2] - center) ** 2).sum(-1))
+    static = np.flatnonzero(types > int(ObjectType.BICYCLE))
     groups = [(static, NEAREST_STATIC)]
-    groups += [((now.types == int(kind)).nonzero()[:, 0], count) for kind, count in NEAREST_COUNTS.items()]
+    groups += [(np.flatnonzero(types == int(kind)), count) for kind, count in NEAREST_COUNTS.items()]
     chosen = []
     for rows, count in groups:
         seen = rows[distance[rows] <= RADIUS_M]
-        chosen.append(seen[torch.argsort(distance[seen], stable=True)][:count])
-    near = select_objects(now, torch.cat(chosen))
+        chosen.append(seen[np.argsort(distance[seen], kind="stable")][:count])
+    near = select_objects(now, torch.from_numpy(np.concatenate(chosen)))
     return Forecast(_moved(near), touches_ego_at_start(scene, near))
 
 
 def _moved(objects: TrackedObjects) -> TrackedObjects:
-    start = objects.states[0].double()
-    heading, velocity = start[:, 2], start[:, 3:5]
-    speed = torch.where(objects.is_agent, velocity.norm(dim=-1), 0.0)
-    course = torch.atan2(velocity[:, 1], velocity[:, 0])
-    forward = wrap_angle(heading - course).abs() < math.pi / 2.0
-    along = torch.where(forward, heading, heading + math.pi)
-    step = torch.stack((along.cos(), along.sin()), dim=-1) * speed[:, None]
-    time = torch.arange(FORECAST_STEPS, dtype=torch.float64) // HOLD_STEPS * HOLD_STEPS * 0.1
-    states = start.expand(FORECAST_STEPS, *start.shape).clone()
-    states[..., :2] += time[:, None, None] * step
-    states[..., 3:5] = torch.where(objects.is_agent[:, None], velocity, 0.0)
+    start, agents = objects.states[0].double().numpy(), objects.is_agent.numpy()
+    heading, velocity = start[:, 2], np.where(agents[:, None], start[:, 3:5], 0.0)
+    speed = np.sqrt((velocity**2).sum(-1))
+    course = np.arctan2(velocity[:, 1], velocity[:, 0])
+    forward = np.abs(wrap_angle(heading - course)) < math.pi / 2.0
+    along = np.where(forward, heading, heading + math.pi)
+    step = np.stack((np.cos(along), np.sin(along)), axis=-1) * speed[:, None]
+    states = np.broadcast_to(start, (FORECAST_STEPS, *start.shape)).copy()
+    states[..., :2] += _TIMES_S[:, None, None] * step
+    states[..., 3:5] = velocity
     present = torch.ones(FORECAST_STEPS, start.shape[0], dtype=torch.bool)
-    return TrackedObjects(objects.tokens, objects.types, objects.sizes, states, present, 0.1)
+    return TrackedObjects(objects.tokens, objects.types, objects.sizes, torch.from_numpy(states), present, 0.1)

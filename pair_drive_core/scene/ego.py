@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -76,8 +77,12 @@ class EgoState:
         require_shape("EgoState.acceleration", self.acceleration, (*lead, 2))
         for name in ("steering_angle", "steering_rate", "yaw_rate", "yaw_acceleration"):
             require_shape(f"EgoState.{name}", getattr(self, name), lead)
-        for name in self.__dataclass_fields__:
-            require_finite(f"EgoState.{name}", getattr(self, name))
+        try:
+            require_finite("EgoState", self.to_vector())
+        except SceneError:
+            for name in self.__dataclass_fields__:
+                require_finite(f"EgoState.{name}", getattr(self, name))
+            raise
         return self
 
     def to_vector(self) -> Tensor:
@@ -114,6 +119,7 @@ class EgoHistory:
         for name, size in (("pose", 3), ("velocity", 2), ("acceleration", 2)):
             require_shape(f"EgoHistory.{name}", getattr(self, name), (count, size))
             require_finite(f"EgoHistory.{name}", getattr(self, name))
-        if bool((self.time_us.diff() <= 0).any()):
-            raise SceneError(f"EgoHistory.time_us: expected strictly increasing times, got {self.time_us.tolist()}")
+        times = self.time_us.tolist()
+        if any(after <= before for before, after in pairwise(times)):
+            raise SceneError(f"EgoHistory.time_us: expected strictly increasing times, got {times}")
         return self

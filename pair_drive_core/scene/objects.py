@@ -28,6 +28,9 @@ class ObjectType(IntEnum):
         return self <= ObjectType.BICYCLE
 
 
+_KNOWN_TYPES = frozenset(int(kind) for kind in ObjectType)
+
+
 class ObjectStateIndex(IntEnum):
     """Columns of an object's state: box centre and velocity, both in the global frame."""
 
@@ -92,10 +95,9 @@ class TrackedObjects:
         require_dtype("TrackedObjects.present", self.present, torch.bool)
         require_finite("TrackedObjects.sizes", self.sizes)
         require_finite("TrackedObjects.states", self.states)
-        known = {int(kind) for kind in ObjectType}
-        unknown = sorted(set(self.types.tolist()) - known)
+        unknown = sorted(set(self.types.tolist()) - _KNOWN_TYPES)
         if unknown:
-            raise SceneError(f"TrackedObjects.types: expected values of {sorted(known)}, got {unknown}")
+            raise SceneError(f"TrackedObjects.types: expected values of {sorted(_KNOWN_TYPES)}, got {unknown}")
         if not self.interval_s > 0:
             raise SceneError(f"TrackedObjects.interval_s: expected a positive time, got {self.interval_s}")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,8 @@ def require_shape(name: str, tensor: Tensor, expected: Sequence[int | str]) -> N
         SceneError: if the shape differs.
     """
     shape = tuple(tensor.shape)
+    if shape == expected:
+        return
     wanted = list(expected)
     if wanted and wanted[0] == "...":
         wanted = wanted[1:]
@@ -45,9 +48,13 @@ def require_finite(name: str, tensor: Tensor) -> None:
     Raises:
         SceneError: naming the first offending index.
     """
-    # A scene has dozens of small tensors, and numpy looks through one in a fraction of the time.
-    if tensor.device.type == "cpu" and tensor.dtype in _OF_NUMPY and np.isfinite(tensor.detach().numpy()).all():
-        return
+    # A scene has dozens of small tensors, and numpy looks through one in a fraction of the time. A sum is finite only
+    # where all its parts are; one that overflows is looked at below.
+    if tensor.device.type == "cpu" and tensor.dtype in _OF_NUMPY:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(np.add.reduce(tensor.detach().numpy(), axis=None))
+        if math.isfinite(total):
+            return
     bad = ~torch.isfinite(tensor)
     if bool(bad.any()):
         first = tuple(int(i) for i in bad.nonzero()[0])

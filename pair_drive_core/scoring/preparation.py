@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ SCORED_LAYERS = (
     MapLayer.ROADBLOCK,
 )
 """Map layers of the official drivable map; polygons of other layers are left out."""
+_SCORED_LAYERS = np.array([int(layer) for layer in SCORED_LAYERS])
+
+_GROUND_FIELDS = (
+    *("polygon_tokens", "time_us", "origin", "ego", "sample_index", "sample_weight"),
+    *("polygon_layers", "polygon_on_route", "polygon_offsets", "ring_points", "ring_offsets"),
+    *("centerline", "centerline_offsets"),
+)
+"""What `prepare_scenes` takes over from the same scenes prepared before."""
 
 
 def prepare_scenes(
@@ -46,6 +55,7 @@ def prepare_scenes(
     device: torch.device | str = "cpu",
     tracks: Sequence[TrackedObjects] | None = None,
     validated: bool = False,
+    ground: PreparedScenes | None = None,
 ) -> PreparedScenes:
     """Interpolate, shift and pack scenes for scoring.
 
@@ -59,6 +69,8 @@ def prepare_scenes(
         device: where the result shall live.
         tracks: simulated traffic to score against instead of the log replay, one a scene, at 0.1 s; taken as it is.
         validated: whether the caller has validated the scenes just now.
+        ground: the same scenes, prepared before in float64 on the CPU: ego, map and centre line are taken over from
+            there, whatever these scenes hold.
 
     Raises:
         SceneError: naming the scene and the part that does not fit.
@@ -73,7 +85,9 @@ def prepare_scenes(
         )
     if tracks is not None and len(tracks) != len(scenes):
         raise SceneError(f"prepare_scenes: expected {len(scenes)} sets of tracks, got {len(tracks)}")
-    packer = _Packer(metric)
+    if ground is not None and len(ground) != len(scenes):
+        raise SceneError(f"prepare_scenes: expected the ground of {len(scenes)} scenes, got that of {len(ground)}")
+    packer = _Packer(metric, ground)
     for i, scene in enumerate(scenes):
         packer.add(scene if validated else _validated(scene), None if tracks is None else tracks[i])
     return packer.pack(scenes).to(device=device, dtype=dtype)
@@ -89,8 +103,8 @@ def _validated(scene: Scene) -> Scene:
 class _Packer:
     """Collects the ragged parts of scenes, shifted to their local frames."""
 
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
+    def __init__(self, metric: Metric, ground: PreparedScenes | None) -> None:
+        self.metric, self.ground = metric, ground
         self.origin: list[Tensor] = []
         self.ego: list[Tensor] = []
         self.history: list[Tensor] = []
@@ -117,6 +131,15 @@ class _Packer:
             raise SceneError(f"scene {scene.token}: {error}") from error
 
     def _add(self, scene: Scene, tracks: TrackedObjects | None) -> None:
+        origin = self._add_ground(scene) if self.ground is None else self.ground.origin[len(self.human)]
+        self._add_history(scene, origin)
+        self._add_objects(scene, tracks, origin)
+        self._add_lights(scene, origin)
+        self.human.append(_human_poses(scene))
+        self.reference.append(_reference_poses(scene, origin))
+
+    def _add_ground(self, scene: Scene) -> Tensor:
+        """Add what `ground` would hold; gives the origin."""
         state = scene.ego.to_vector().to(torch.float64)
         if state.shape != (STATE_SIZE,):
             raise SceneError(f"Scene.ego: expected one state, got a batch of shape {tuple(state.shape[:-1])}")
@@ -124,14 +147,10 @@ class _Packer:
         state[:2] = 0.0
         self.origin.append(origin)
         self.ego.append(state)
-        self._add_history(scene, origin)
-        self._add_objects(scene, tracks, origin)
         self.map.append(_scored_layers(scene.map))
         self.rings.append(_shift_rings(self.map[-1].rings, origin))
         self.centerline.append(_shift(scene.route.centerline, origin))
-        self._add_lights(scene, origin)
-        self.human.append(_human_poses(scene))
-        self.reference.append(_reference_poses(scene, origin))
+        return origin
 
     def _add_history(self, scene: Scene, origin: Tensor) -> None:
         past = past_states(scene.history) if self.metric is Metric.V2 else None
@@ -177,9 +196,6 @@ class _Packer:
     def pack(self, scenes: Sequence[Scene]) -> PreparedScenes:
         """Concatenate all that was added."""
         steps = self.metric.object_steps
-        time_us = np.array([scene.time_us for scene in scenes], dtype=np.int64)
-        index, weight = plan_sampling(time_us)
-        ring_points, ring_offsets = _pack_rings(self.rings)
         red_points, red_ring_offsets = _pack_rings(self.red_rings)
         states = torch.cat([o.states[:steps].transpose(0, 1) for o in self.objects])
         present = torch.cat([o.present[:steps].T for o in self.objects])
@@ -189,13 +205,7 @@ class _Packer:
             vehicle=scenes[0].vehicle,
             tokens=tuple(scene.token for scene in scenes),
             object_tokens=tuple(o.tokens for o in self.objects),
-            polygon_tokens=tuple(polygons.tokens for polygons in self.map),
             red_tokens=tuple(self.red_tokens),
-            time_us=torch.from_numpy(time_us),
-            origin=torch.stack(self.origin),
-            ego=torch.stack(self.ego),
-            sample_index=torch.from_numpy(index),
-            sample_weight=torch.from_numpy(weight),
             history=torch.cat(self.history),
             history_offsets=_offsets(h.shape[0] for h in self.history),
             has_history=torch.tensor(self.has_history),
@@ -205,13 +215,6 @@ class _Packer:
             object_is_agent=is_agent,
             object_stopped=_stopped_when_first_seen(states, present, is_agent),
             object_offsets=_offsets(len(o.tokens) for o in self.objects),
-            polygon_layers=torch.cat([polygons.layers for polygons in self.map]).to(torch.int64),
-            polygon_on_route=torch.cat([polygons.on_route for polygons in self.map]),
-            polygon_offsets=_offsets(len(polygons.tokens) for polygons in self.map),
-            ring_points=ring_points,
-            ring_offsets=ring_offsets,
-            centerline=torch.cat(self.centerline),
-            centerline_offsets=_offsets(c.shape[0] for c in self.centerline),
             red_on=torch.cat(self.red_on).contiguous(),
             red_offsets=_offsets(len(t) for t in self.red_tokens),
             red_points=red_points,
@@ -220,7 +223,30 @@ class _Packer:
             has_human=torch.tensor([scene.human is not None for scene in scenes]),
             reference=torch.stack(self.reference),
             has_reference=torch.tensor([scene.reference is not None for scene in scenes]),
+            **self._packed_ground(scenes),
         )
+
+    def _packed_ground(self, scenes: Sequence[Scene]) -> dict[str, Any]:
+        if self.ground is not None:
+            return {name: getattr(self.ground, name) for name in _GROUND_FIELDS}
+        time_us = np.array([scene.time_us for scene in scenes], dtype=np.int64)
+        index, weight = plan_sampling(time_us)
+        ring_points, ring_offsets = _pack_rings(self.rings)
+        return {
+            "polygon_tokens": tuple(polygons.tokens for polygons in self.map),
+            "time_us": torch.from_numpy(time_us),
+            "origin": torch.stack(self.origin),
+            "ego": torch.stack(self.ego),
+            "sample_index": torch.from_numpy(index),
+            "sample_weight": torch.from_numpy(weight),
+            "polygon_layers": torch.cat([polygons.layers for polygons in self.map]).to(torch.int64),
+            "polygon_on_route": torch.cat([polygons.on_route for polygons in self.map]),
+            "polygon_offsets": _offsets(len(polygons.tokens) for polygons in self.map),
+            "ring_points": ring_points,
+            "ring_offsets": ring_offsets,
+            "centerline": torch.cat(self.centerline),
+            "centerline_offsets": _offsets(c.shape[0] for c in self.centerline),
+        }
 
 
 def _shift(points: Tensor, origin: Tensor) -> Tensor:
@@ -232,16 +258,19 @@ def _shift(points: Tensor, origin: Tensor) -> Tensor:
 
 def _scored_layers(polygons: MapPolygons) -> MapPolygons:
     """Only the polygons whose layer the metric looks at."""
-    keep = torch.isin(polygons.layers, torch.tensor([int(layer) for layer in SCORED_LAYERS])).nonzero()[:, 0].tolist()
-    if len(keep) == len(polygons.tokens):
+    keep = np.isin(polygons.layers.numpy(), _SCORED_LAYERS)
+    count = int(np.count_nonzero(keep))
+    if count == len(polygons.tokens):
         return polygons
-    chosen = torch.zeros(len(polygons.tokens), dtype=torch.bool)
-    chosen[keep] = True
-    counts = polygons.rings.offsets.diff()
+    offsets = polygons.rings.offsets
+    if keep[:count].all():  # the usual order: the others come last
+        rings = PackedRings(polygons.rings.points[: int(offsets[count])], offsets[: count + 1])
+        return MapPolygons(polygons.tokens[:count], polygons.layers[:count], rings, polygons.on_route[:count])
+    chosen, counts = torch.from_numpy(keep), offsets.diff()
     points = polygons.rings.points[chosen.repeat_interleave(counts)]
     rings = PackedRings(points, torch.cat((counts.new_zeros(1), counts[chosen].cumsum(0))))
-    tokens = tuple(polygons.tokens[i] for i in keep)
-    return MapPolygons(tokens, polygons.layers[keep], rings, polygons.on_route[keep])
+    tokens = tuple(token for token, kept in zip(polygons.tokens, keep, strict=True) if kept)
+    return MapPolygons(tokens, polygons.layers[chosen], rings, polygons.on_route[chosen])
 
 
 def _shift_rings(rings: PackedRings, origin: Tensor) -> PackedRings:

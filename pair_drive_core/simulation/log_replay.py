@@ -111,18 +111,29 @@ def _neighbours(present: BoolArray) -> tuple[IntArray, IntArray]:
 def _unwrap_headings(states: FloatArray, present: BoolArray) -> FloatArray:
     """Remove jumps of more than pi between consecutive observations (the rule of `numpy.unwrap`)."""
     out = states.copy()
-    last_raw = np.zeros(states.shape[1])
-    shift = np.zeros(states.shape[1])
-    seen = np.zeros(states.shape[1], dtype=bool)
-    for frame in range(states.shape[0]):
-        here = present[frame]
-        raw = states[frame, :, 2]
+    out[..., 2] = np.where(present, states[..., 2], 0.0)
+    least = np.where(present, states[..., 2], np.inf).min(0)
+    most = np.where(present, states[..., 2], -np.inf).max(0)
+    turned = np.flatnonzero(most - least >= np.pi)
+    if turned.shape[0]:
+        out[:, turned, 2] = _unwrapped(states[:, turned, 2], present[:, turned])
+    return out
+
+
+def _unwrapped(headings: FloatArray, present: BoolArray) -> FloatArray:
+    """(F, N) headings, zero where not present."""
+    out = np.empty_like(headings)
+    last_raw = np.zeros(headings.shape[1])
+    shift = np.zeros(headings.shape[1])
+    seen = np.zeros(headings.shape[1], dtype=bool)
+    for frame in range(headings.shape[0]):
+        here, raw = present[frame], headings[frame]
         jump = raw - last_raw
         turn = np.mod(jump + np.pi, _TWO_PI) - np.pi
         turn = np.where((turn == -np.pi) & (jump > 0), np.pi, turn)
         correction = np.where(np.abs(jump) < np.pi, 0.0, turn - jump)
         shift = np.where(here & seen, shift + correction, shift)
-        out[frame, :, 2] = np.where(here, raw + shift, 0.0)
+        out[frame] = np.where(here, raw + shift, 0.0)
         last_raw = np.where(here, raw, last_raw)
         seen |= here
     return out

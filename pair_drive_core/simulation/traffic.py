@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pair_drive_core.geometry import box_corners, boxes_intersect
-from pair_drive_core.scene import ObjectStateIndex, ObjectType, Scene, SceneError, TrackedObjects
+from pair_drive_core.scene import ObjectStateIndex, ObjectType, Scene, SceneError, TrackedObjects, VehicleParameters
 from pair_drive_core.simulation.log_replay import replay_objects
 from pair_drive_core.simulation.sampling import SIMULATION_STEPS
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 REPLAY_KEY_FRAMES = 9
 """Key frames that a 4 s rollout looks at."""
@@ -75,10 +80,27 @@ def touches_ego_at_start(scene: Scene, objects: TrackedObjects, origin: Tensor |
     start, sizes = objects.states[0].to(torch.float64), objects.sizes.to(torch.float64)
     # Boxes are compared around the ego, so that map coordinates of 1e6 m cost no digits.
     rear_axle = pose[:2] if origin is None else pose[:2] - origin
+    near = _within_reach(start.numpy(), sizes.numpy(), rear_axle.numpy(), vehicle) & objects.present[0].numpy()
+    touching = torch.zeros(near.shape[0], dtype=torch.bool)
+    if not near.any():
+        return touching
+    chosen = torch.from_numpy(near)
+    start, sizes = start[chosen], sizes[chosen]
     center = vehicle.rear_axle_to_center_m * torch.stack((pose[2].cos(), pose[2].sin()))
     ego = box_corners(center, pose[2], pose.new_tensor(vehicle.length_m), pose.new_tensor(vehicle.width_m))
     corners = box_corners(start[:, :2] - rear_axle, start[:, 2], sizes[:, 0], sizes[:, 1])
-    return objects.present[0] & boxes_intersect(corners, ego)
+    touching[chosen] = boxes_intersect(corners, ego)
+    return touching
+
+
+def _within_reach(start: FloatArray, sizes: FloatArray, rear_axle: FloatArray, vehicle: VehicleParameters) -> BoolArray:
+    """(N,) bool: objects so near that the circles around their box and the ego's meet; few do."""
+    offset = start[:, :2] - rear_axle
+    reach = (
+        np.hypot(sizes[:, 0], sizes[:, 1]) / 2.0 + vehicle.rear_axle_to_center_m + vehicle.length_m + vehicle.width_m
+    )
+    near: BoolArray = np.hypot(offset[:, 0], offset[:, 1]) <= reach
+    return near
 
 
 def select_objects(objects: TrackedObjects, rows: Tensor) -> TrackedObjects:

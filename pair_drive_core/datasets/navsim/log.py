@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from pair_drive_core.datasets.maps.map_tiles import MapTile
+from pair_drive_core.datasets.quaternions import quaternion_to_yaw
 from pair_drive_core.geometry import normalise_angle
 from pair_drive_core.scene import ALL_CAMERAS, DrivingCommand, ObjectType, SceneError
 
@@ -23,6 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 
 OBJECT_NAMES = {kind.name.lower(): kind for kind in ObjectType}
 """NAVSIM's class names."""
+_NUMBERS = {name: int(kind) for name, kind in OBJECT_NAMES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,19 @@ class CameraRecord:
         ):
             _require_array(f"camera {name}.{attribute}", getattr(self, attribute), shape)
         return self
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalObjects:
+    """Classes and states of the objects seen at one moment.
+
+    Attributes:
+        kinds: N values of `ObjectType`.
+        states: (N, 5): x, y, heading, vx, vy; box centre, global; m, rad, m/s; static objects do not move.
+    """
+
+    kinds: tuple[int, ...]
+    states: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +139,25 @@ class Annotations:
         names = tuple(ObjectType(kind).name.lower() for kind in kinds)
         instances = tuple(hashlib.sha256(f"{frame_token} {t}".encode()).hexdigest()[:16] for t in track_tokens)
         return Annotations(boxes, names, velocities, instances, tuple(track_tokens))
+
+    def to_global(self, ego_pose: FloatArray) -> GlobalObjects:
+        """Turn the objects from the ego frame into the global one.
+
+        Args:
+            ego_pose: (3,), rear axle x, y, heading; global; m, rad.
+        """
+        kinds = tuple(_NUMBERS[name] for name in self.names)
+        boxes, velocity = self.boxes, self.velocities
+        x, y, yaw = ego_pose
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        moves = np.array(kinds, dtype=np.int64) <= int(ObjectType.BICYCLE)
+        states = np.empty((len(kinds), 5))
+        states[:, 0] = boxes[:, 0] * cos - boxes[:, 1] * sin + x
+        states[:, 1] = boxes[:, 0] * sin + boxes[:, 1] * cos + y
+        states[:, 2] = normalise_angle(boxes[:, 6] + yaw)
+        states[:, 3] = np.where(moves, velocity[:, 0] * cos - velocity[:, 1] * sin, 0.0)
+        states[:, 4] = np.where(moves, velocity[:, 0] * sin + velocity[:, 1] * cos, 0.0)
+        return GlobalObjects(kinds, states)
 
     def validate(self) -> Annotations:
         """Check shapes, finiteness, class names and that no track occurs twice.
@@ -201,6 +236,22 @@ class NavsimFrame:
     lidar_rotation: FloatArray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     flaws: tuple[str, ...] = ()
     oddities: tuple[str, ...] = ()
+
+    @cached_property
+    def ego_pose(self) -> FloatArray:
+        """(3,): rear axle x, y, heading; global; m, rad. A frame is looked at by a dozen scenes, so it is kept."""
+        return np.array([*self.ego_translation[:2].tolist(), quaternion_to_yaw(self.ego_rotation)])
+
+    @cached_property
+    def global_objects(self) -> GlobalObjects:
+        """The objects in the global frame; kept like `ego_pose`.
+
+        Raises:
+            SceneError: if the frame has no annotations.
+        """
+        if self.annotations is None:
+            raise SceneError(f"frame {self.token} has no annotations")
+        return self.annotations.to_global(self.ego_pose)
 
     def placed(self, tile: MapTile) -> NavsimFrame:
         """The frame where its map lies once `MapTile.place_map` has moved it."""

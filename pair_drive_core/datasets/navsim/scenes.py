@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from pair_drive_core.datasets.file_names import path_inside
 from pair_drive_core.datasets.maps.map_index import MapIndex
 from pair_drive_core.datasets.maps.scene_map import map_parts
 from pair_drive_core.datasets.navsim.blobs import MAX_INTENSITY, read_jpeg, read_pcd
-from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US, OBJECT_NAMES, NavsimFrame
-from pair_drive_core.datasets.quaternions import quaternion_to_matrix, quaternion_to_yaw
-from pair_drive_core.geometry import normalise_angle, relative_se2
+from pair_drive_core.datasets.navsim.log import FRAME_INTERVAL_US, NavsimFrame
+from pair_drive_core.datasets.quaternions import quaternion_to_matrix
+from pair_drive_core.geometry import relative_se2
 from pair_drive_core.scene import (
     FRONT_CAMERAS,
     OBJECT_STATE_SIZE,
@@ -193,15 +194,18 @@ def _check_count(frames: Sequence[NavsimFrame], history_frames: int, future_fram
 
 def _history(frames: Sequence[NavsimFrame]) -> EgoHistory:
     """Past ego states; the official loader keeps velocity and acceleration in single precision."""
-    poses = [[*frame.ego_translation[:2].tolist(), quaternion_to_yaw(frame.ego_rotation)] for frame in frames]
     velocity = np.array([frame.ego_velocity for frame in frames]).astype(np.float32).astype(np.float64)
     acceleration = np.array([frame.ego_acceleration for frame in frames]).astype(np.float32).astype(np.float64)
     return EgoHistory(
         torch.tensor([frame.timestamp_us for frame in frames], dtype=torch.int64),
-        torch.tensor(poses, dtype=torch.float64),
+        _poses(frames),
         torch.from_numpy(velocity),
         torch.from_numpy(acceleration),
     ).validate()
+
+
+def _poses(frames: Sequence[NavsimFrame]) -> Tensor:
+    return torch.from_numpy(np.array([frame.ego_pose for frame in frames]))
 
 
 def _route_ids(frame: NavsimFrame) -> list[int]:
@@ -213,7 +217,7 @@ def _route_ids(frame: NavsimFrame) -> list[int]:
 
 def demonstration(frames: Sequence[NavsimFrame]) -> Trajectory:
     """What was driven after the first of the frames: as many poses as a plan has."""
-    poses = _history(frames[: PLAN_STEPS + 1]).pose
+    poses = _poses(frames[: PLAN_STEPS + 1])
     return Trajectory(relative_se2(poses[0], poses[1:]))
 
 
@@ -224,16 +228,15 @@ def _objects(frames: Sequence[NavsimFrame]) -> TrackedObjects:
     sizes: list[FloatArray] = []
     seen: list[tuple[int, list[int], FloatArray]] = []
     for step, frame in enumerate(frames):
-        if frame.annotations is None:
-            raise SceneError(f"frame {frame.token} has no annotations")
-        kinds = [int(OBJECT_NAMES[name]) for name in frame.annotations.names]
-        for i, token in enumerate(frame.annotations.track_tokens):
+        seen_now, noted = frame.global_objects, frame.annotations
+        assert noted is not None
+        for i, token in enumerate(noted.track_tokens):
             if token not in row_of:
                 row_of[token] = len(row_of)
-                types.append(kinds[i])
-                sizes.append(frame.annotations.boxes[i, 3:6])
-        rows = [row_of[token] for token in frame.annotations.track_tokens]
-        seen.append((step, rows, _global_states(frame, kinds)))
+                types.append(seen_now.kinds[i])
+                sizes.append(noted.boxes[i, 3:6])
+        rows = [row_of[token] for token in noted.track_tokens]
+        seen.append((step, rows, seen_now.states))
     states = np.zeros((len(frames), len(row_of), OBJECT_STATE_SIZE))
     present = np.zeros((len(frames), len(row_of)), dtype=bool)
     for step, rows, values in seen:
@@ -246,25 +249,6 @@ def _objects(frames: Sequence[NavsimFrame]) -> TrackedObjects:
         torch.from_numpy(states),
         torch.from_numpy(present),
         FRAME_INTERVAL_US / 1e6,
-    )
-
-
-def _global_states(frame: NavsimFrame, kinds: Sequence[int]) -> FloatArray:
-    """(N, 5): boxes and velocities turned from the ego frame; static objects do not move."""
-    assert frame.annotations is not None
-    boxes, velocity = frame.annotations.boxes, frame.annotations.velocities
-    yaw = quaternion_to_yaw(frame.ego_rotation)
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    heading = boxes[:, 6] + yaw
-    moves = np.array(kinds, dtype=np.int64).reshape(-1) <= int(OBJECT_NAMES["bicycle"])
-    return np.column_stack(
-        (
-            boxes[:, 0] * cos - boxes[:, 1] * sin + frame.ego_translation[0],
-            boxes[:, 0] * sin + boxes[:, 1] * cos + frame.ego_translation[1],
-            normalise_angle(heading),
-            np.where(moves, velocity[:, 0] * cos - velocity[:, 1] * sin, 0.0),
-            np.where(moves, velocity[:, 0] * sin + velocity[:, 1] * cos, 0.0),
-        )
     )
 
 
