@@ -37,7 +37,7 @@ class Obstacles:
     Attributes:
         corners: (Q, N, 4, 2), the objects' boxes, local frame, m.
         lights: R rings, (P, 2), local frame, m.
-        shapes: (Q, N + R) polygons of both.
+        shapes: (Q, N + R) polygons of both; None where no corridor comes near.
         hit_offsets: (L * Q + 1,).
         hit_rows: (H,), the obstacle.
         hit_progress: (H,), where its centroid is along the path, m.
@@ -69,18 +69,21 @@ def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corri
     states = forecast.objects.states.double().numpy()[SEARCH_INTERVAL:SIMULATION_STEPS:SEARCH_INTERVAL]
     sizes, count = forecast.objects.sizes.double().numpy(), len(forecast.objects.tokens)
     center = states[..., :2] - paths.origin
-    corners = rectangle_corners(center, states[..., 2], sizes[:, 0], sizes[:, 1])
+    # Nobody turns in the forecast, so that a box is turned once.
+    box = rectangle_corners(np.zeros((count, 2)), states[0, :, 2], sizes[:, 0], sizes[:, 1])
+    corners = box + center[..., None, :]
     lights = _red_rings(scene, paths.origin)
     areas = np.array([shapely.Polygon(ring) for ring in lights], dtype=object)
-    shapes = np.empty((SEARCHES, count + areas.shape[0]), dtype=object)
-    shapes[:, :count] = shapely.polygons(corners)
-    shapes[:, count:] = areas
-    ego = vehicle_boxes(np.array([0.0, 0.0, scene.ego.pose[2].item()]), scene.vehicle)
-    ignored = np.concatenate((forecast.touching.numpy(), np.asarray(shapely.within(ego, areas), dtype=bool)))
-    path, search, row = _touched(corridors, shapes, ignored)
-    middle = np.array([(p.x, p.y) for p in shapely.centroid(areas)]).reshape(-1, 2)
-    center = np.concatenate((center, np.broadcast_to(middle, (SEARCHES, *middle.shape))), axis=1)
-    progress = _progress(paths, path, center[search, row])
+    ignored = np.zeros(count + areas.shape[0], dtype=bool)
+    ignored[:count] = forecast.touching.numpy()
+    if areas.shape[0]:
+        ego = vehicle_boxes(np.array([0.0, 0.0, scene.ego.pose[2].item()]), scene.vehicle)
+        ignored[count:] = shapely.within(ego, areas)
+        middle = np.array([(p.x, p.y) for p in shapely.centroid(areas)])
+        center = np.concatenate((center, np.broadcast_to(middle, (SEARCHES, *middle.shape))), axis=1)
+    shapes, (path, search, row) = _touched(corridors, corners, areas, ignored)
+    standing = np.concatenate(((corners == corners[:1]).all(axis=(0, 2, 3)), np.ones(areas.shape[0], dtype=bool)))
+    progress = _progress(paths, center, standing, path, search, row)
     per_cell = np.bincount(path * SEARCHES + search, minlength=corridors.shape[0] * SEARCHES)
     offsets = np.concatenate(([0], np.cumsum(per_cell)))
     speed = np.hypot(states[0, :, 3], states[0, :, 4])
@@ -88,26 +91,57 @@ def find_obstacles(scene: Scene, forecast: Forecast, paths: ParallelPaths, corri
 
 
 def _touched(
-    corridors: ObjectArray, shapes: ObjectArray, ignored: BoolArray
-) -> tuple[IndexArray, IndexArray, IndexArray]:
-    """Path, search and row of every shape that a corridor touches, without those to be ignored.
+    corridors: ObjectArray, corners: FloatArray, areas: ObjectArray, ignored: BoolArray
+) -> tuple[ObjectArray, tuple[IndexArray, IndexArray, IndexArray]]:
+    """Path, search and row of every shape that a corridor touches, without those to be ignored; and the shapes.
 
     A tree over all shapes is asked, as in the official code, because the first of several equally near shapes becomes
-    the leader: the tree's order matters where boxes overlap the vehicle.
+    the leader: the tree's order matters where boxes overlap the vehicle. Where only one shape is near, or none, there
+    is no order, and no tree.
     """
-    found = [shapely.STRtree(row, node_capacity=10).query(corridors, predicate="intersects") for row in shapes]
-    search = np.repeat(np.arange(shapes.shape[0]), [pair.shape[1] for pair in found])
+    searches, count = corners.shape[:2]
+    bounds = np.empty((searches, count + areas.shape[0], 4))
+    bounds[:, :count, :2], bounds[:, :count, 2:] = corners.min(2), corners.max(2)
+    bounds[:, count:] = shapely.bounds(areas).reshape(-1, 4)
+    reach = shapely.bounds(corridors)
+    # (L, Q, N + R), whether the bounds of corridor and shape meet.
+    meets = (bounds[None, ..., :2] <= reach[:, None, None, 2:]) & (bounds[None, ..., 2:] >= reach[:, None, None, :2])
+    near = meets.all(-1).any(0)
+    shapes = np.full((searches, count + areas.shape[0]), None, dtype=object)
+    shapes[:, count:] = areas
+    found = []
+    for search, here in enumerate(near):
+        rows = np.flatnonzero(here)
+        if rows.shape[0] > 1:
+            shapes[search, :count] = shapely.polygons(corners[search])
+            pairs = shapely.STRtree(shapes[search], node_capacity=10).query(corridors, predicate="intersects")
+        else:
+            boxes = rows[rows < count]
+            shapes[search, boxes] = shapely.polygons(corners[search, boxes])
+            path, row = np.nonzero(shapely.intersects(corridors[:, None], shapes[search, rows][None]))
+            pairs = np.stack((path, rows[row]))
+        found.append(pairs)
+    search = np.repeat(np.arange(searches), [pair.shape[1] for pair in found])
     path, row = np.concatenate(found, axis=1)
     order = np.argsort(path, kind="stable")
     order = order[~ignored[row[order]]]
-    return path[order], search[order], row[order]
+    return shapes, (path[order], search[order], row[order])
 
 
-def _progress(paths: ParallelPaths, path: IndexArray, points: FloatArray) -> FloatArray:
-    """(H,): where points (H, 2) are along their paths, m; what stands still is looked up once, not in every search."""
-    different, again = np.unique(np.column_stack((path, points)), axis=0, return_inverse=True)
-    lines = paths.lines[different[:, 0].astype(np.int64)]
-    found = np.asarray(shapely.line_locate_point(lines, shapely.points(different[:, 1:])), dtype=np.float64)
+def _progress(
+    paths: ParallelPaths,
+    center: FloatArray,
+    standing: BoolArray,
+    path: IndexArray,
+    search: IndexArray,
+    row: IndexArray,
+) -> FloatArray:
+    """(H,): where centres (Q, N + R, 2) of hits are along their paths, m; what stands is looked up once a path."""
+    places = center.shape[1]
+    key = (path * SEARCHES + np.where(standing[row], 0, search)) * places + row
+    _, first, again = np.unique(key, return_index=True, return_inverse=True)
+    points = shapely.points(center[search[first], row[first]])
+    found = np.asarray(shapely.line_locate_point(paths.lines[path[first]], points), dtype=np.float64)
     return found[again.reshape(-1)]
 
 

@@ -96,6 +96,12 @@ class MapIndex:
         names = ("intersections", "carparks", "crosswalks", "walkways", "stop_polygons")
         return {name: Neighbourhood(getattr(self.map, name)) for name in names}
 
+    def places(self, layer: str) -> Neighbourhood:
+        """Places of a layer, by its name in `NuplanMap`."""
+        if layer == "roadblocks":
+            return self.roadblocks
+        return self.roadblock_connectors if layer == "roadblock_connectors" else self.areas[layer]
+
     def block(self, fid: int) -> Block:
         """A roadblock or, where there is none of that id, a roadblock connector.
 

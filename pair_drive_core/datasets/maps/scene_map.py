@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +36,10 @@ _TREE_NODE_CAPACITY = 10
 LIGHT_STEPS = 41
 _STEPS_PER_FRAME = 5
 
+_MOST_KEPT = 16
+
 FloatArray = npt.NDArray[np.float64]
+KeptT = TypeVar("KeptT")
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,13 @@ def map_parts(
     recorded = route_edges(index, recorded_route)
     metric_lights = traffic_lights(index, lights, recorded)
     differs = any(red and (str(way) in edges) != (str(way) in recorded) for at_once in lights for way, red in at_once)
-    line = route_centerline(index, pose, footprint, center, route, edges, around.drivable_tree())
+    line = route_centerline(index, pose, footprint, center, route, edges, around.drivable_tree)
     return MapParts(
-        around.polygons(index, edges),
+        around.polygons(index, tuple(edges)),
         Route(tuple(edges), torch.from_numpy(line)),
         metric_lights,
         traffic_lights(index, lights, edges) if differs else None,
-        lane_graph(index, (*around.edges, *edges.values())),
+        around.lanes(index, tuple(edges)),
     )
 
 
@@ -106,7 +113,7 @@ def lanes_around(
         SceneError: if the map does not hold a lane of the route.
     """
     around = Surroundings.around(index, _center(pose, vehicle))
-    return lane_graph(index, (*around.edges, *(index.edge(int(token)) for token in route_tokens)))
+    return around.lanes(index, tuple(route_tokens))
 
 
 def _center(pose: FloatArray, vehicle: VehicleParameters) -> FloatArray:
@@ -119,9 +126,40 @@ def _footprint(heading: float, center: FloatArray, vehicle: VehicleParameters) -
     return shapely.Polygon(corners.numpy())
 
 
-@dataclass(frozen=True)
+class _Kept(Generic[KeptT]):
+    """The last few of what was made, by what it was made from; threads may share one, and make a thing twice."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[object, ...], KeptT] = OrderedDict()
+
+    def got(self, key: tuple[object, ...], make: Callable[[], KeptT]) -> KeptT:
+        """What is kept under a key, else made anew."""
+        found = self._entries.get(key)
+        if found is None:
+            found = self._entries[key] = make()
+            if len(self._entries) > _MOST_KEPT:
+                self._entries.popitem(last=False)
+        return found
+
+
+_LAYERS = (
+    *("roadblocks", "roadblock_connectors", "intersections", "carparks"),
+    *("crosswalks", "walkways", "stop_polygons"),
+)
+_AREA_LAYERS = {
+    "intersections": MapLayer.INTERSECTION,
+    "carparks": MapLayer.CARPARK_AREA,
+    "crosswalks": MapLayer.CROSSWALK,
+    "walkways": MapLayer.WALKWAYS,
+    "stop_polygons": MapLayer.STOP_LINE,
+}
+
+
+@dataclass(frozen=True, eq=False)
 class Surroundings:
     """Map elements around the ego, in the order of the official drivable map.
+
+    Frames that follow each other mostly have the same, so what is made of them is kept for the next.
 
     Attributes:
         drivable: (token, layer, polygon) of roadblocks, lanes, lane connectors, intersections, car parks.
@@ -132,6 +170,8 @@ class Surroundings:
     drivable: tuple[tuple[str, MapLayer, Surface], ...]
     extra: tuple[tuple[str, MapLayer, Surface], ...]
     edges: tuple[Edge, ...]
+    _polygons: _Kept[MapPolygons] = field(default_factory=lambda: _Kept())
+    _lanes: _Kept[LaneGraph] = field(default_factory=lambda: _Kept())
 
     @staticmethod
     def around(index: MapIndex, center: FloatArray, radius_m: float = MAP_RADIUS_M) -> Surroundings:
@@ -143,36 +183,39 @@ class Surroundings:
             radius_m: half side of the square.
         """
         x, y = float(center[0]), float(center[1])
-        blocks = [index.map.roadblocks[i] for i in index.roadblocks.within(x, y, radius_m)]
-        connectors = [index.map.roadblock_connectors[i] for i in index.roadblock_connectors.within(x, y, radius_m)]
+        places = tuple(tuple(index.places(name).within(x, y, radius_m)) for name in _LAYERS)
+        kept: _Kept[Surroundings] = _kept.setdefault(index, _Kept())
+        return kept.got(places, lambda: Surroundings.of(index, dict(zip(_LAYERS, places, strict=True))))
+
+    @staticmethod
+    def of(index: MapIndex, places: Mapping[str, Sequence[int]]) -> Surroundings:
+        """Elements by their places in the layers of the map."""
+        blocks = [index.map.roadblocks[i] for i in places["roadblocks"]]
+        connectors = [index.map.roadblock_connectors[i] for i in places["roadblock_connectors"]]
         lanes = [edge for block in blocks for edge in index.interior(block)]
         ways = [edge for block in connectors for edge in index.interior(block)]
 
-        def areas(field: str, layer: MapLayer) -> list[tuple[str, MapLayer, Surface]]:
-            elements = getattr(index.map, field)
-            found = (elements[i] for i in index.areas[field].within(x, y, radius_m))
-            return [(str(element.fid), layer, element.polygon) for element in found]
+        def areas(name: str) -> list[tuple[str, MapLayer, Surface]]:
+            elements = getattr(index.map, name)
+            return [(str(elements[i].fid), _AREA_LAYERS[name], elements[i].polygon) for i in places[name]]
 
         drivable = [
             *((str(block.fid), MapLayer.ROADBLOCK, block.polygon) for block in blocks),
             *((str(edge.fid), MapLayer.LANE, edge.polygon) for edge in lanes),
             *((str(edge.fid), MapLayer.LANE_CONNECTOR, edge.polygon) for edge in ways),
-            *areas("intersections", MapLayer.INTERSECTION),
-            *areas("carparks", MapLayer.CARPARK_AREA),
+            *areas("intersections"),
+            *areas("carparks"),
         ]
-        extra = [
-            *areas("crosswalks", MapLayer.CROSSWALK),
-            *areas("walkways", MapLayer.WALKWAYS),
-            *areas("stop_polygons", MapLayer.STOP_LINE),
-        ]
+        extra = [*areas("crosswalks"), *areas("walkways"), *areas("stop_polygons")]
         return Surroundings(tuple(drivable), tuple(extra), (*lanes, *ways))
 
+    @cached_property
     def drivable_tree(self) -> tuple[list[str], shapely.STRtree]:
         """Tokens and tree of the drivable polygons, built as the official occupancy map builds its own."""
         polygons = [polygon for _, _, polygon in self.drivable]
         return [token for token, _, _ in self.drivable], shapely.STRtree(polygons, _TREE_NODE_CAPACITY)
 
-    def polygons(self, index: MapIndex, route_tokens: Iterable[str]) -> MapPolygons:
+    def polygons(self, index: MapIndex, route_tokens: tuple[str, ...]) -> MapPolygons:
         """All polygons, the ones of the metric first.
 
         A surface of several parts becomes several polygons of one token.
@@ -181,7 +224,9 @@ class Surroundings:
             index: the map.
             route_tokens: lanes and lane connectors of the route.
         """
-        route = set(route_tokens)
+        return self._polygons.got(route_tokens, lambda: self._packed(index, set(route_tokens)))
+
+    def _packed(self, index: MapIndex, route: set[str]) -> MapPolygons:
         edge_layers = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
         tokens, layers, rings, on_route = [], [], [], []
         for token, layer, surface in (*self.drivable, *self.extra):
@@ -196,6 +241,20 @@ class Surroundings:
             PackedRings.from_sequences(rings),
             torch.tensor(on_route, dtype=torch.bool),
         )
+
+    def lanes(self, index: MapIndex, route_tokens: tuple[str, ...]) -> LaneGraph:
+        """The lane graph of these elements and of a route.
+
+        Raises:
+            SceneError: if the map does not hold a lane of the route.
+        """
+        return self._lanes.got(
+            route_tokens,
+            lambda: lane_graph(index, (*self.edges, *(index.edge(int(token)) for token in route_tokens))),
+        )
+
+
+_kept: WeakKeyDictionary[MapIndex, _Kept[Surroundings]] = WeakKeyDictionary()
 
 
 def lane_graph(index: MapIndex, edges: Iterable[Edge]) -> LaneGraph:
