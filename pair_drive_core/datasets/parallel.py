@@ -61,7 +61,8 @@ def _single_threaded() -> None:
 
 
 def _ray_results(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
-    if importlib.util.find_spec("ray") is None:
+    spec = importlib.util.find_spec("ray")
+    if spec is None or spec.origin is None:  # a folder of that name is no package
         raise ValueError("the backend 'ray' needs the extra: pip install 'pair-drive-core[ray]'")
     ray = importlib.import_module("ray")
     if not ray.is_initialized():

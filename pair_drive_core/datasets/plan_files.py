@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ INTERVAL_KEY = "interval_s"
 """Array (NPZ), metadata (safetensors) or column (Parquet) that holds the time between two poses."""
 _POSES_KEY = "poses"
 _MOST_POSES = 1000
+_MOST_ARRAY_BYTES = 2**26
+"""Largest array in an NPZ archive; a plan takes 200 bytes."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,7 +51,7 @@ class TimedPlans:
             shape = poses.shape[1:] if poses.ndim == 3 and poses.shape[0] == 1 else poses.shape
             return f"expected poses of shape (P, 3) or (K, P, 3) with x, y, heading, got {shape}"
         horizon_s = poses.shape[1] * interval_s
-        if not interval_s > 0 or abs(horizon_s - HORIZON_S) > interval_s / 2 + 1e-9:
+        if not 0 < interval_s < math.inf or abs(horizon_s - HORIZON_S) > interval_s / 2 + 1e-9:
             return (
                 f"expected {HORIZON_S:g} s of poses, got {poses.shape[1]} poses every {interval_s:g} s "
                 f"({horizon_s:g} s); is the frame rate right?"
@@ -85,7 +88,8 @@ def read_plan_files(path: Path, interval_s: float | None = None) -> dict[str, Ti
         for token, array, told in _READERS[file.suffix](file):
             if token in plans:
                 raise DatasetError(file, f"two plans for scene {token}; the other is in {home[token].name}")
-            plans[token] = _plans(file, token, array, interval_s or told or PLAN_INTERVAL_S)
+            known = next((value for value in (interval_s, told) if value is not None), PLAN_INTERVAL_S)
+            plans[token] = _plans(file, token, array, known)
             home[token] = file
     if not plans:
         raise DatasetError(path, "expected plans, got none")
@@ -116,14 +120,31 @@ def _from_npy(path: Path) -> Iterator[_Row]:
 def _from_npz(path: Path) -> Iterator[_Row]:
     try:
         with np.load(path, allow_pickle=False) as archive:
+            _require_small(path, archive.zip.infolist())
             told = float(archive[INTERVAL_KEY]) if INTERVAL_KEY in archive.files else None
             for name in archive.files:
                 if name != INTERVAL_KEY:
-                    yield (path.stem if name == _POSES_KEY else name), archive[name], told
+                    array = archive[name]
+                    if not isinstance(array, np.ndarray):
+                        raise DatasetError(path, f"{name}: expected an array of numbers, got other content")
+                    yield (path.stem if name == _POSES_KEY else name), array, told
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(path, f"expected an archive of arrays of numbers ({error})") from error
+
+
+def _require_small(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """A small archive may claim to hold gigabytes.
+
+    Raises:
+        DatasetError: naming the array.
+    """
+    for entry in entries:
+        if entry.file_size > _MOST_ARRAY_BYTES:
+            raise DatasetError(
+                path, f"{entry.filename}: expected at most {_MOST_ARRAY_BYTES} bytes in an array, got {entry.file_size}"
+            )
 
 
 def _from_safetensors(path: Path) -> Iterator[_Row]:
@@ -156,7 +177,10 @@ def _from_parquet(path: Path) -> Iterator[_Row]:
         except (ValueError, TypeError) as error:
             raise DatasetError(path, f"plan of scene {token}: expected numbers ({error})") from error
         poses = numbers.reshape(-1, 3) if numbers.ndim == 1 and numbers.size % 3 == 0 else numbers
-        yield str(token), poses, float(table[INTERVAL_KEY][row]) if INTERVAL_KEY in table else None
+        told = table[INTERVAL_KEY][row] if INTERVAL_KEY in table else None
+        if told is not None and not isinstance(told, (int, float)):
+            raise DatasetError(path, f"plan of scene {token}: expected seconds as {INTERVAL_KEY}, got {told!r}")
+        yield str(token), poses, None if told is None else float(told)
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[_Row]]] = {

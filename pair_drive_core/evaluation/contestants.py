@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -26,6 +27,9 @@ _SPEED_RATIO = (0.45, 1.8)
 """At this speed no vehicle brakes or accelerates so much in half a second that its first step leaves these bounds."""
 ODD_RATE = "a plan whose first step does not fit the ego's speed; is it at the rate that it is taken for (--interval)?"
 """Oddity of a plan: 5 or 10 Hz taken for 2 Hz, or 1 Hz."""
+_MOST_TURN_RAD = 2.0 * math.pi
+ODD_HEADING = "a plan that turns by more than a full circle; are its headings in degrees?"
+"""Oddity of a plan."""
 
 Answer = TimedPlans | str
 """One plan (K = 1), or why there is none."""
@@ -134,11 +138,15 @@ class GivenPlans:
     def oddities(self, entry: BenchmarkScene) -> tuple[str, ...]:
         """What is odd about the plans for a scene, though they can be scored."""
         given, speed_mps = self._plans.get(entry.scene.token), float(entry.scene.ego.velocity[0])
-        if given is None or speed_mps < _MOVING_MPS:
+        if given is None:
             return ()
+        turned = (np.abs(given.poses[..., 2]) > _MOST_TURN_RAD).any()
+        found = (ODD_HEADING,) if turned and np.isfinite(given.poses).all() else ()
+        if speed_mps < _MOVING_MPS:
+            return found
         ratios = np.hypot(given.poses[:, 0, 0], given.poses[:, 0, 1]) / given.interval_s / speed_mps
         fits = (ratios >= _SPEED_RATIO[0]) & (ratios <= _SPEED_RATIO[1])
-        return () if fits.any() or not np.isfinite(ratios).any() else (ODD_RATE,)
+        return found if fits.any() or not np.isfinite(ratios).any() else (*found, ODD_RATE)
 
     @staticmethod
     def _checked(entry: BenchmarkScene, given: TimedPlans, k: int) -> Answer:

@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from pair_drive_core.datasets.plan_files import TimedPlans, read_plan_files
 from pair_drive_core.evaluation.benchmark import score_scenes
 from pair_drive_core.evaluation.benchmark_scenes import BenchmarkScene
 from pair_drive_core.evaluation.confidence import bootstrap_interval
-from pair_drive_core.evaluation.contestants import ODD_RATE, GivenPlans
+from pair_drive_core.evaluation.contestants import ODD_HEADING, ODD_RATE, GivenPlans
 from pair_drive_core.evaluation.official_table import official_csv
 from pair_drive_core.evaluation.score_settings import ScoreSettings, Traffic
 from pair_drive_core.planning import ConstantVelocityPlanner
@@ -205,6 +206,34 @@ def test_bad_plan_files_are_named(tmp_path):
         read_plan_files(tmp_path / "gone.npz")
 
 
+@pytest.mark.parametrize("interval_s", [0.0, -0.5, math.nan, math.inf])
+def test_an_interval_that_is_none_is_named_and_never_replaced(tmp_path, straight, interval_s):
+    arrays = {token: plan.poses[0] for token, plan in straight.items()}
+    np.savez(tmp_path / "told.npz", interval_s=interval_s, **arrays)
+    np.savez(tmp_path / "bare.npz", **arrays)
+    for name, asked in (("told.npz", None), ("bare.npz", interval_s)):
+        with pytest.raises(DatasetError, match="is the frame rate right"):
+            read_plan_files(tmp_path / name, asked)
+
+
+def test_archives_of_something_else_are_named_before_they_unpack(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
+        archive.writestr("a.npy", b"no array")
+    with pytest.raises(DatasetError, match="a: expected an array of numbers"):
+        read_plan_files(tmp_path / "other.npz")
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", bytes(2**26 + 1))
+    with pytest.raises(DatasetError, match=r"a\.npy: expected at most 67108864 bytes"):
+        read_plan_files(tmp_path / "bomb.npz")
+
+
+def test_headings_in_degrees_are_counted(scenes, straight):
+    """They would be scored as spins without a word."""
+    token = scenes[0].scene.token
+    turned = {**straight, token: TimedPlans(np.add(straight[token].poses, [0.0, 0.0, 40.0]), 0.5)}
+    assert score_scenes(scenes, [GivenPlans("x", turned)]).oddities == {ODD_HEADING: 1}
+
+
 def test_parquet_tables_are_plans(tmp_path):
     """Columns token and poses, with an interval or without; what does not fit is named."""
     poses = np.arange(24.0).reshape(8, 3)
@@ -222,6 +251,11 @@ def test_parquet_tables_are_plans(tmp_path):
     parquet.write_table(pyarrow.table({"token": ["a"], "path": [[0.0]]}), tmp_path / "bare.parquet")
     with pytest.raises(DatasetError, match=r"missing \['poses'\]"):
         read_plan_files(tmp_path / "bare.parquet")
+    parquet.write_table(pyarrow.table({**rows, "interval_s": [None, 0.5]}), tmp_path / "half.parquet")
+    assert {plan.interval_s for plan in read_plan_files(tmp_path / "half.parquet").values()} == {0.5}
+    parquet.write_table(pyarrow.table({**rows, "interval_s": ["x", "y"]}), tmp_path / "text.parquet")
+    with pytest.raises(DatasetError, match="scene a: expected seconds as interval_s, got 'x'"):
+        read_plan_files(tmp_path / "text.parquet")
     (tmp_path / "torn.parquet").write_bytes((tmp_path / "plans.parquet").read_bytes()[:-20])
     with pytest.raises(DatasetError, match="expected a Parquet table"):
         read_plan_files(tmp_path / "torn.parquet")

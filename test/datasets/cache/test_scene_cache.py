@@ -394,8 +394,10 @@ def test_the_command_lists_what_it_skipped(with_bad_ones, root):
     assert "a whole log: " in output
 
 
-def test_ray_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize("found", [None, types.SimpleNamespace(name="ray", origin=None)], ids=["nothing", "a folder"])
+def test_ray_that_is_not_installed_is_named(monkeypatch, found):
+    """Python takes a folder of that name beside the command for a package without content."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
     with pytest.raises(ValueError, match=r"pair-drive-core\[ray\]"):
         list(results_of(abs, [-1], 1, Backend.RAY))
 
@@ -403,7 +405,7 @@ def test_ray_that_is_not_installed_is_named(monkeypatch):
 def test_jobs_go_through_ray_where_it_is_there(monkeypatch):
     """A stand-in with ray's four calls; the results come as they are done."""
     ray = types.ModuleType("ray")
-    ray.__spec__ = types.SimpleNamespace(name="ray")
+    ray.__spec__ = types.SimpleNamespace(name="ray", origin="ray/__init__.py")
     started = []
     ray.is_initialized = lambda: bool(started)
     ray.init = lambda: started.append(True)
