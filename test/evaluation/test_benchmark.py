@@ -139,6 +139,19 @@ def test_a_missing_and_a_torn_picture_leave_out_their_scenes_alone(tmp_path):
     assert ("gone.jpg" in skipped[0].problem, "torn.jpg" in skipped[1].problem) == (True, True)
 
 
+def test_a_planner_sees_an_empty_sweep_where_there_is_none():
+    """Second-stage scenes have no point cloud; the plan is made, scored and counted."""
+    planner = Copycat()
+    first, second = town_scenes(TownSplit.TEST, 2)
+    follower = replace(second, sense=lambda: replace(second.sense(), lidar=None), second_stage=True)
+    report = run_benchmark([first, follower], learned=planner)
+    seen = [entry.validate().lidar.points.shape for entry in planner.inputs]
+    assert seen[0][0] > 0
+    assert seen[1] == (0, 4)
+    assert (report.blind, report.to_json()["without_lidar"]) == (1, 1)
+    assert all(not planner.unscored for planner in report.planners)
+
+
 def test_what_is_missing_is_named(dataset):
     scene = dataset.scene(dataset.tokens()[0])
     with pytest.raises(SceneError, match="at least one scene"):
