@@ -110,15 +110,15 @@ def _touched(
     shapes = np.full((searches, count + areas.shape[0]), None, dtype=object)
     shapes[:, count:] = areas
     found = []
-    for search, here in enumerate(near):
+    for at, here in enumerate(near):
         rows = np.flatnonzero(here)
         if rows.shape[0] > 1:
-            shapes[search, :count] = shapely.polygons(corners[search])
-            pairs = shapely.STRtree(shapes[search], node_capacity=10).query(corridors, predicate="intersects")
+            shapes[at, :count] = shapely.polygons(corners[at])
+            pairs = shapely.STRtree(shapes[at], node_capacity=10).query(corridors, predicate="intersects")
         else:
             boxes = rows[rows < count]
-            shapes[search, boxes] = shapely.polygons(corners[search, boxes])
-            path, row = np.nonzero(shapely.intersects(corridors[:, None], shapes[search, rows][None]))
+            shapes[at, boxes] = shapely.polygons(corners[at, boxes])
+            path, row = np.nonzero(shapely.intersects(corridors[:, None], shapes[at, rows][None]))
             pairs = np.stack((path, rows[row]))
         found.append(pairs)
     search = np.repeat(np.arange(searches), [pair.shape[1] for pair in found])

@@ -141,6 +141,10 @@ def _make_scalar(args: tuple[object, ...], budget: Budget) -> object:
     """`scalar(dtype, bytes)`."""
     if len(args) != 2:
         raise PickleError(f"expected type and bytes of a number, got {len(args)} arguments")
+    kind, content = args
+    if isinstance(kind, np.dtype) and kind.kind in "biufc" and type(content) is bytes and len(content) == kind.itemsize:
+        budget.charge(_ARRAY_BYTES + len(content))  # a metric cache holds a thousand numbers
+        return np.frombuffer(content, kind)[0]
     if isinstance(args[0], np.dtype) and args[0].kind in "US" and args[0].itemsize == 0:
         return args[0].type()
     if isinstance(args[1], list):
