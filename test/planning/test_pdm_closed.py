@@ -110,6 +110,16 @@ def test_scenes_planned_together_are_planned_as_alone():
         assert torch.equal(pdm_reference(scene), reference)
 
 
+def test_scenes_prepared_for_scoring_are_planned_as_bare_ones():
+    """Their map is taken over; lights, past and objects are what PDM-Closed sees."""
+    files = [read_vector_file(VECTORS / f"{name}.npz") for name in ("scene_0008", "scene_0064", "scene_0098")]
+    scenes = [file.scene(Metric.V2) for file in files]
+    bare = pdm_references(scenes)
+    assert torch.equal(pdm_references(scenes, prepared=prepare_scenes(scenes, Metric.V2, torch.float64)), bare)
+    with pytest.raises(SceneError, match="ground of 3 scenes, got that of 2"):
+        pdm_references(scenes, prepared=prepare_scenes(scenes[:2], Metric.V2, torch.float64))
+
+
 def test_an_open_road_is_driven_at_the_limit(roads):
     reference = pdm_reference(roads.road(speed=8.0, limit=10.0))
     assert reference[:, 1:].abs().max() < 1e-12

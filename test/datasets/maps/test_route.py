@@ -100,6 +100,18 @@ def test_far_elements_are_left_out(town_index, town_map):
     assert far.drivable == ()
 
 
+def test_frames_with_the_same_surroundings_share_what_is_made_of_them(town_index):
+    route = [100, 502, 105]
+    first, second = (map_parts(town_index, heading_east(town_index, at), route, NO_LIGHTS) for at in (-50, -49))
+    assert (second.polygons is first.polygons, second.lanes is first.lanes) == (True, True)
+    fresh = map_parts(MapIndex(town_index.map), heading_east(town_index, -49), route, NO_LIGHTS)
+    assert fresh.polygons is not second.polygons
+    assert fresh.polygons.tokens == second.polygons.tokens
+    assert torch.equal(fresh.polygons.rings.points, second.polygons.rings.points)
+    shorter = map_parts(town_index, heading_east(town_index, -50), [100], NO_LIGHTS)
+    assert int(shorter.polygons.on_route.sum()) < int(second.polygons.on_route.sum())
+
+
 def test_holes_stay_holes(town_map):
     (ring,) = outer_rings(town_map.carparks[0].polygon)
     points = torch.tensor([[331061.0, 4690532.0], [331050.0, 4690525.0], [331061.0, 4690538.0], [331090.0, 4690525.0]])
