@@ -132,7 +132,7 @@ def test_odometry_and_clouds_that_cannot_be_are_told_and_nothing_is_planned(plan
     for name, words, fault in (
         ("messages on odometry", "expected pose and velocity to agree", {"odometry": frozen_pose(rig)}),
         ("messages on odometry", "expected pose and velocity to agree", {"odometry": no_velocity}),
-        ("messages on odometry", "expected pose and velocity to agree", {"odometry": beyond_all_measure}),
+        ("messages on odometry", "a velocity of a road vehicle, at most", {"odometry": beyond_all_measure}),
         ("messages on odometry", "expected frames", {"odometry": another_frame}),
         ("messages on odometry", "expected frames", {"odometry": another_child}),
         ("messages on lidar/points", "none that is finite among 0", {"lidar": empty}),
