@@ -57,7 +57,7 @@ class PerceptionConfig:
     past_drop: float = 0.1
     velocity_noise_mps: float = 0.1
     acceleration_drop: float = 0.15
-    slow_share: float = 0.15
+    slow_share: float = 0.0
     average: float = 0.999
     save_every: int = 200
 
