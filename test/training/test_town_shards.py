@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 
 import numpy as np
@@ -171,3 +172,7 @@ def test_a_missing_past_leaves_empty_rasters(samples):
     assert sweep_of_age((sweep,), 1_000_000, 0.5) is sweep
     assert sweep_of_age((sweep,), 1_000_000, 1.0) is None
     assert sweep_of_age((), 1_000_000, 0.5) is None
+
+
+def test_nobody_drifts_by_more_than_fifteen_degrees_unless_asked_to():
+    assert math.degrees(math.atan(MomentConfig().displaced_slope)) == pytest.approx(15.0, abs=0.2)

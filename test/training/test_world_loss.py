@@ -54,3 +54,12 @@ def test_finer_targets_are_averaged_and_cells_that_are_half_known_do_not_count()
     loss = world_loss(imagined(), aim)
     assert float(loss["edge"]) == pytest.approx(0.5)
     assert float(loss["line"]) == pytest.approx(30.0 / 31.0), "one of the sixteen cells of each moment is left out"
+
+
+def test_where_nobody_knows_how_far_pdm_closed_gets_nothing_is_asked():
+    aim = targets()
+    aim.best_progress[:] = torch.tensor([math.nan, 30.0])
+    guess = ImaginedWorld(torch.zeros(2, LAYERS, 4, 4), torch.full((2,), 0.5, requires_grad=True))
+    far = world_loss(guess, aim)["far"]
+    far.backward()
+    assert float(far) == 1.0 and guess.best_progress.grad.tolist() == [0.0, -1.0]
