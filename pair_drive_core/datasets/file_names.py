@@ -24,6 +24,10 @@ def path_inside(folder: Path, relative: str, source: Path | str) -> Path:
     return folder / relative
 
 
+_LONGEST_BYTES = 240
+"""File systems take 255; an ending is still to come."""
+
+
 def plain_name(name: str, source: Path | str) -> str:
     """The name of a file or folder, without any path.
 
@@ -32,8 +36,11 @@ def plain_name(name: str, source: Path | str) -> str:
         source: that file, for messages.
 
     Raises:
-        DatasetError: if it holds more than a name.
+        DatasetError: if it holds more than a name, or is longer than a file system takes.
     """
+    size = len(name.encode(errors="surrogatepass"))
+    if size > _LONGEST_BYTES:
+        raise DatasetError(source, f"expected a name of at most {_LONGEST_BYTES} bytes, got {size}: {name[:40]!r}..")
     if name in ("", ".", "..") or any(c in name for c in "/\\\0"):
         raise DatasetError(source, f"expected a plain name, got {name[:200]!r}")
     return name

@@ -110,3 +110,9 @@ def test_missing_parts_of_a_split_are_named(tmp_path):
     (tmp_path / "a.yaml").write_text("data_split: test\ndefaults:\n- scene_filter: gone\n")
     with pytest.raises(FileNotFoundError, match=r"scene_filter/gone\.yaml"):
         read_split(tmp_path / "a.yaml")
+
+
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path):
+    (tmp_path / "split.yaml").write_text(f"data_split: test\ndefaults:\n- scene_filter: {'b' * 300}\n")
+    with pytest.raises(DatasetError, match="at most 240 bytes, got 300"):
+        read_split(tmp_path / "split.yaml")
