@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from pair_drive_core.models.checkpoint import load_checkpoint, save_checkpoint
-from pair_drive_core.models.configuration import config_to_mapping
 from pair_drive_core.models.pair_model import PairConfig, PairModel
 from pair_drive_core.models.reward_world_model import RewardReader
 from pair_drive_core.models.transfuser import TransFuser, TransFuserConfig
@@ -25,7 +24,7 @@ from pair_drive_core.training.loop import FolderRunner, Runner
 from pair_drive_core.training.perception import PerceptionConfig, PerceptionTask
 from pair_drive_core.training.progress import Progress, silent
 from pair_drive_core.training.reading import ReadingConfig, train_reading
-from pair_drive_core.training.run import Watch
+from pair_drive_core.training.run import Watch, origin_of
 from pair_drive_core.training.shard_samples import ShardSamples
 from pair_drive_core.training.town_shards import MomentConfig, ShardConfig, make_shards
 from pair_drive_core.training.trainer_config import TrainerConfig
@@ -194,13 +193,8 @@ def describe(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """How the checkpoint was made and what it reached; the model's own sizes stand beside it."""
-    plain = config_to_mapping(settings)
-    del plain["model"]
     return {
-        "command": command,
-        "seed": settings.seed,
-        "torch": torch.__version__,
-        "settings": plain,
+        **origin_of(settings, command),
         "margins": {f"{margin:g}": score for margin, score in margins.items()},
         "held_out": {name: asdict(means) for name, means in results.items()},
         "seconds": dict(seconds),

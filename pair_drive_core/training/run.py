@@ -67,6 +67,18 @@ class Watch:
         self.seconds[stage], self._last = round(now - self._last, 1), now
 
 
+def origin_of(settings: object, command: str) -> dict[str, Any]:
+    """What every checkpoint's description begins with; the model's own sizes stand beside it.
+
+    Args:
+        settings: a training's, with `seed` and `model`.
+        command: what was typed.
+    """
+    plain = config_to_mapping(settings)
+    del plain["model"]
+    return {"command": command, "seed": plain["seed"], "torch": torch.__version__, "settings": plain}
+
+
 def train(
     settings: TrainingSettings, command: str, progress: Progress = silent, runner: Runner = run_task
 ) -> TrainingReport:
@@ -173,13 +185,8 @@ def _description(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """How the checkpoint was made and what it reached; the model's own sizes stand beside it."""
-    plain = config_to_mapping(settings)
-    del plain["model"]
     return {
-        "command": command,
-        "seed": settings.seed,
-        "torch": torch.__version__,
-        "settings": plain,
+        **origin_of(settings, command),
         "calibrations": {stage: asdict(calibration) for stage, calibration in calibrations.items()},
         "held_out": {name: {k: asdict(v) for k, v in table.items()} for name, table in results.items()},
         "seconds": dict(seconds),

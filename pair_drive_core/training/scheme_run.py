@@ -11,14 +11,13 @@ import torch
 
 from pair_drive_core.models.bounds import AT_LEAST_ZERO, Bound, require_bounds
 from pair_drive_core.models.checkpoint import save_checkpoint
-from pair_drive_core.models.configuration import config_to_mapping
 from pair_drive_core.models.pair_model import PairConfig, PairModel
 from pair_drive_core.models.reward_world_model import RewardFormula
 from pair_drive_core.town.data.splits import TownSplit
 from pair_drive_core.training.calibration import Calibration, calibrate_margin
 from pair_drive_core.training.loop import Runner, run_task
 from pair_drive_core.training.progress import Progress, silent
-from pair_drive_core.training.run import TrainingReport, Watch
+from pair_drive_core.training.run import TrainingReport, Watch, origin_of
 from pair_drive_core.training.schemes import SCHEMES, PlanBy, Scheme, SchemeInputs, SchemeResult, SchemeSettings
 from pair_drive_core.training.simulated_rewards import SimulatedRewards
 from pair_drive_core.training.town_evaluation import evaluate
@@ -105,13 +104,8 @@ def train_by_scheme(
 def _description(
     settings: SchemeTrainingSettings, command: str, result: SchemeResult, calibration: Calibration | None
 ) -> dict[str, Any]:
-    plain = config_to_mapping(settings)
-    del plain["model"]
     return {
-        "command": command,
-        "seed": settings.seed,
-        "torch": torch.__version__,
-        "settings": plain,
+        **origin_of(settings, command),
         "plan_by": result.plan_by.value,
         "history": {stage: list(values) for stage, values in result.history.items()},
         "calibration": None if calibration is None else asdict(calibration),
